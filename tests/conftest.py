@@ -1,0 +1,22 @@
+"""Every test runs in a home of its own, with no settings from outside."""
+
+import os
+
+import pytest
+
+from mirror_realm.core.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A fresh home folder; also the only allowed root besides the test's own tmp_path."""
+    for name in list(os.environ):
+        if name.startswith("MIRROR_REALM_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("MIRROR_REALM_HOME", str(folder))
+    monkeypatch.setenv("MIRROR_REALM_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    yield folder
+    settings.cache_clear()
