@@ -1,0 +1,101 @@
+"""What an emitted module declares: the workflow, its nodes, and the edges between their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .run import Handle
+
+Json = Mapping[str, Any]
+Join = Literal["any", "all"] | int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A retry rule that replaces the taxonomy's default for one node. ``on`` empty means every retryable code.
+
+    ``max_attempts`` counts attempts, not retries; delays are in seconds.
+    """
+
+    max_attempts: int = 4
+    initial: float = 1.0
+    multiplier: float = 2.0
+    max: float = 60.0
+    jitter: float = 0.1
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow version as the runtime needs it. ``definition`` is ``sha256:`` and the definition's hash."""
+
+    name: str
+    version: str
+    title: str | None = None
+    description: str | None = None
+    definition: str = ""
+    source: str | None = None
+    input_schema: Json | None = None
+    output: Json | None = None
+    variables: Json = field(default_factory=dict)
+    timeout: float = 86400.0
+    error_handling: Json | None = None
+    task_runner: str = "dask"
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as declared: its type, what it is given, and how it is run. ``at`` is its place in the definition."""
+
+    id: str
+    type: str
+    parameters: Json = field(default_factory=dict)
+    input: Json | None = None
+    when: str | bool | None = None
+    join: Join = "any"
+    timeout: float | None = None
+    retry: Retry | None = None
+    resources: Json | None = None
+    fail_on_error: bool = True
+    on_error: Any = None
+    priority: int = 5
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge from a node's run: taken when the node succeeded and ``when`` holds (``else``: no sibling did)."""
+
+    source: Handle
+    when: str | bool | None = None
+    mapping: Json | None = None
+
+
+def workflow(name: str, version: str, **options: Any) -> Workflow:
+    """Declare the workflow; options are the fields of :class:`Workflow`."""
+    options["tags"] = tuple(options.get("tags") or ())
+    if options.get("variables") is None:
+        options.pop("variables", None)
+    return Workflow(name, version, **options)
+
+
+def node(id: str, type: str, *, parameters: Json | None = None, **options: Any) -> Node:
+    """Declare a node; options are the fields of :class:`Node`."""
+    return Node(id, type, parameters=parameters or {}, **options)
+
+
+def edge(source: Handle, when: str | bool | None = None, mapping: Json | None = None) -> Edge:
+    """An edge with a condition or a mapping; a plain handle is an edge with neither."""
+    return Edge(source, when, mapping)
+
+
+def edges(after: Handle | Edge | Sequence[Handle | Edge] | None) -> tuple[Edge, ...]:
+    """What ``after=`` was given, as edges."""
+    if after is None:
+        return ()
+    items = after if isinstance(after, Sequence) else (after,)
+    return tuple(item if isinstance(item, Edge) else Edge(item) for item in items)

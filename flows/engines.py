@@ -1,0 +1,107 @@
+"""Engines: who tracks a run. Prefect, or nobody but our own journal (``--engine local``).
+
+The same emitted source runs under both: its ``@flow`` is Prefect's under the first and a plain callable under the
+second, which spares the two seconds that importing Prefect takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.errors import ErrorRecord
+from .declarations import Workflow
+
+if TYPE_CHECKING:
+    from .run import Handle
+
+ENGINE_VARIABLE = "MIRROR_REALM_ENGINE"
+engine_choice: ContextVar[str | None] = ContextVar("mirror_realm_engine", default=None)
+"""``prefect`` or ``local``; unset, the variable ``MIRROR_REALM_ENGINE`` decides, else Prefect."""
+
+FlowFunction = Callable[..., Awaitable[Any]]
+Body = Callable[[int], Awaitable[ErrorRecord | None]]
+"""One attempt, given its number from 1: returns its error, or ``None`` when it completed. Never raises for a failure."""
+DelayAfter = Callable[[ErrorRecord, int], float | None]
+
+
+class Engine(Protocol):
+    """Tracks the nodes of one run."""
+
+    name: str
+
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
+        """Run attempts of a node until one completes or ``delay_after`` says that the last was final."""
+        ...
+
+    async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
+        """Show a node that did not run."""
+        ...
+
+
+class LocalEngine:
+    """No tracking beside the journal."""
+
+    name = "local"
+
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
+        """See :class:`Engine`."""
+        attempt = 1
+        while (error := await body(attempt)) is not None:
+            if (delay := delay_after(error, attempt)) is None:
+                return
+            await asyncio.sleep(delay)
+            attempt += 1
+
+    async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
+        """See :class:`Engine`."""
+
+
+class LocalFlow:
+    """What ``@flow`` makes under the local engine: the function itself, with the names that a Prefect flow has."""
+
+    def __init__(self, function: FlowFunction, workflow: Workflow) -> None:
+        self.fn = function
+        self.name = workflow.name
+        self.version = workflow.version
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Run the flow function."""
+        return self.fn(*args, **kwargs)
+
+
+def chosen() -> str:
+    """The engine in force in this context."""
+    return engine_choice.get() or os.environ.get(ENGINE_VARIABLE) or "prefect"
+
+
+def flow(workflow: Workflow) -> Callable[[FlowFunction], Any]:
+    """Make an async function the flow of ``workflow``: a Prefect flow, or under the local engine the plain function."""
+
+    def decorate(function: FlowFunction) -> Any:
+        if chosen() == "local":
+            return LocalFlow(function, workflow)
+        from .prefect_engine import prefect_flow
+
+        return prefect_flow(workflow, function)
+
+    return decorate
+
+
+def current_engine() -> Engine:
+    """The engine that tracks a run started here: Prefect's inside a Prefect flow run, else the local one."""
+    import sys
+
+    if "prefect.context" in sys.modules:
+        from prefect.context import FlowRunContext
+
+        if FlowRunContext.get() is not None:
+            from .prefect_engine import PrefectEngine
+
+            return PrefectEngine()
+    return LocalEngine()

@@ -1,0 +1,114 @@
+"""The Prefect engine: one tracked task run per node, named after it, with edges, states, retries and logs.
+
+The task is thin: its body runs in the flow process and awaits the attempt, which a runner executes elsewhere
+(``docs/decisions.md``: a tenth of the cost of submitting through ``DaskTaskRunner``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from prefect import Task, allow_failure, flow, get_run_logger
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from prefect.states import Completed, State
+
+from ..core.errors import ErrorRecord, RealmError
+from .declarations import Workflow
+from .engines import Body, DelayAfter, FlowFunction
+
+if TYPE_CHECKING:
+    from .run import Handle
+
+MOST_RETRIES = 1000
+"""More than any rule allows: ``retry_condition_fn`` decides, by the error's code."""
+
+
+class NodeFailed(RealmError):
+    """Raised in a node's Prefect task, so that its task run fails with the node's own error."""
+
+
+class PrefectEngine:
+    """Tracks the nodes of the flow run in whose context it was made."""
+
+    name = "prefect"
+
+    def __init__(self) -> None:
+        self._states: dict[str, State[Any]] = {}
+
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
+        """See :class:`.engines.Engine`."""
+        attempts = 0
+        error: ErrorRecord | None = None
+
+        async def attempt() -> State[Any] | None:
+            nonlocal attempts, error
+            attempts += 1
+            if (error := await body(attempts)) is not None:
+                raise NodeFailed.from_record(error)
+            return Completed(message=handle.summary)
+
+        def may_retry(task: Task[Any, Any], task_run: object, state: object) -> bool:
+            delay = None if error is None else delay_after(error, attempts)
+            # The wait depends on the code of this very error; Prefect reads it right after asking us.
+            task.retry_delay_seconds = delay or 0
+            return delay is not None
+
+        await self._track(handle, after, attempt, retries=MOST_RETRIES, retry_condition_fn=may_retry)
+
+    async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
+        """See :class:`.engines.Engine`."""
+
+        async def skip() -> State[Any]:
+            get_run_logger().info("Skipped: %s", reason)
+            return Completed(name="Skipped", message=reason)
+
+        await self._track(handle, after, skip)
+
+    async def _track(self, handle: Handle, after: Sequence[Handle], function: Any, **options: Any) -> None:
+        node = handle.node
+        task = Task(
+            function,
+            name=node.type,
+            task_run_name=node.id.replace("{", "{{").replace("}", "}}"),
+            description=f"{node.id} ({node.type}) {node.at or ''}".strip(),
+            tags=[f"node:{node.id}"],
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            **options,
+        )
+        # allow_failure: an edge in Prefect's graph, not a condition; ours were decided before.
+        upstream = [allow_failure(self._states[h.node.id]) for h in after if h.node.id in self._states]
+        self._states[node.id] = await task(return_state=True, wait_for=upstream or None)
+
+
+def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
+    """``function`` as a Prefect flow. Timeouts and results are ours: the journal must see them."""
+    return flow(
+        name=workflow.name,
+        version=workflow.version,
+        description=workflow.description or workflow.title or function.__doc__,
+        flow_run_name=flow_run_name,
+        persist_result=False,
+    )(function)
+
+
+def flow_run_name() -> str:
+    """A name that a person recognises: the file that started the run, else the instance."""
+    from prefect.runtime import flow_run
+
+    parameters: dict[str, Any] = flow_run.parameters or {}
+    trigger = parameters.get("trigger") or {}
+    given = parameters.get("input") or {}
+    path = (trigger.get("payload") or {}).get("file_path") or given.get("file_path")
+    instance = parameters.get("instance_id")
+    parts = [str(part) for part in (instance, os.path.basename(str(path)) if path else None) if part]
+    return " ".join(parts) or f"{flow_run.flow_name}-{str(flow_run.id)[:8]}"
+
+
+def current_flow_run_id() -> str | None:
+    """The id of the Prefect flow run that this code is in."""
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else None

@@ -1,0 +1,301 @@
+"""Runners: where an attempt is executed. On Dask workers, or in threads of this process.
+
+A runner never raises for a node's failure: whatever happens to the attempt (also the death of its worker) comes back
+as an outcome, so that it can be journaled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.resources import Gpu, Resources
+from ..tasks.executor import NodeCall, NodeOutcome, cancel, execute
+from .journal import now
+from .placement import Placement, Workers, place
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that an attempt past its timeout has to end by itself before it is given up."""
+REAPPEAR = 30.0
+"""Seconds that a worker which was there and died may take to come back."""
+
+Listener = Callable[[dict[str, Any]], None]
+"""Called in the event loop with what a running attempt reports: started, progress."""
+
+
+class Runner(Protocol):
+    """Executes attempts."""
+
+    name: str
+
+    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+        """Execute one attempt; its failure is an outcome with ``error``."""
+        ...
+
+    async def close(self) -> None:
+        """End what the runner started."""
+        ...
+
+
+class ThreadRunner:
+    """Runs attempts in threads of this process: no cluster to start, no protection from a crash."""
+
+    name = "threads"
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._pool = ThreadPoolExecutor(threads or max(2, os.cpu_count() or 2), thread_name_prefix="node")
+
+    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+        """See :class:`Runner`."""
+        if resources.gpu is Gpu.REQUIRED:
+            error = RealmError(
+                Code.INSUFFICIENT_RESOURCES,
+                "this node needs a GPU worker, and the threads of this process have none",
+                hint="run it on a Dask cluster: leave out --engine local",
+                details={"final": True},
+            )
+            return failed(call, error.record)
+        loop = asyncio.get_running_loop()
+
+        def report(event: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(listen, event)
+
+        def attempt() -> NodeOutcome:
+            report({"kind": "started", "worker": f"thread-{os.getpid()}"})
+            return execute(call, report=lambda fraction, message: report(progress(fraction, message)))
+
+        future = loop.run_in_executor(self._pool, attempt)
+        try:
+            async with asyncio.timeout(call.timeout + GRACE):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            cancel(call.execution_key, call.attempt)
+            return failed(call, overdue(call))
+        except asyncio.CancelledError:
+            cancel(call.execution_key, call.attempt)
+            raise
+
+    async def close(self) -> None:
+        """See :class:`Runner`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class DaskRunner:
+    """Runs attempts on the workers of a Dask cluster, through one asynchronous client."""
+
+    name = "dask"
+
+    def __init__(self, client: Client, *, owned: bool = False) -> None:
+        self.client = client
+        self._owned = owned
+        self._topic = f"mirror-realm-{client.id}"
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._workers: Workers = {}
+        self._workers_at = -REAPPEAR
+        self._seen: dict[str, dict[str, float]] = {}
+        client.subscribe_topic(self._topic, self._heard)
+
+    @classmethod
+    async def connect(cls, address: str) -> DaskRunner:
+        """A runner on the scheduler at ``address``; UNAVAILABLE when it does not answer."""
+        from distributed import Client
+
+        try:
+            client = await Client(address, asynchronous=True, timeout="10s", name="mirror-realm")
+        except (OSError, TimeoutError) as error:
+            raise RealmError(
+                Code.UNAVAILABLE, f"the Dask scheduler at {address} does not answer: {error}",
+                hint="check MIRROR_REALM_DASK_SCHEDULER, or unset it to run an embedded cluster",
+            ) from None
+        return cls(client, owned=True)
+
+    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+        """See :class:`Runner`."""
+        try:
+            placement = await self._place(resources)
+        except RealmError as error:
+            return failed(call, error.record)
+        call = replace(call, gpu=placement.gpu, progress_topic=self._topic)
+        identity = (call.execution_key, call.attempt)
+        monitor = _Monitor(listen)
+        self._listeners[identity] = monitor.heard
+        future = self.client.submit(
+            run_on_worker,
+            call,
+            key=f"{call.node_id}-{os.urandom(16).hex()}",
+            resources=dict(placement.request) or None,
+            priority=priority,
+            pure=False,
+        )
+        try:
+            return await self._outcome(future, call, monitor)
+        except asyncio.CancelledError:
+            await self._abandon(future, call, monitor, recycle=False)
+            raise
+        finally:
+            self._listeners.pop(identity, None)
+            future.release()
+
+    async def _outcome(self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor) -> NodeOutcome:
+        from distributed import CancelledError, KilledWorker
+
+        result = asyncio.ensure_future(_result(future))
+        try:
+            started = asyncio.ensure_future(monitor.started.wait())
+            await asyncio.wait({result, started}, return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
+            async with asyncio.timeout(None if result.done() else call.timeout + GRACE):
+                return await asyncio.shield(result)
+        except TimeoutError:
+            await self._abandon(future, call, monitor, recycle=True)
+            return failed(call, overdue(call), worker=monitor.worker)
+        except KilledWorker as error:
+            return failed(call, _worker_died(error, monitor), worker=monitor.worker)
+        except (CancelledError, OSError) as error:
+            record = RealmError(
+                Code.UNAVAILABLE, f"the Dask scheduler lost this node: {error or type(error).__name__}"
+            ).record
+            return failed(call, record, worker=monitor.worker)
+        finally:
+            result.cancel()
+
+    async def _place(self, resources: Resources) -> Placement:
+        """Place against the workers of now; wait for one that died and is being replaced."""
+        deadline = time.monotonic() + REAPPEAR
+        while True:
+            workers = await self._current_workers()
+            try:
+                return place(resources, workers)
+            except RealmError:
+                # Could a worker that was here before take it? Then its nanny is restarting it.
+                place(resources, self._seen)
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
+                self._workers_at = -REAPPEAR
+
+    async def _current_workers(self) -> Workers:
+        if time.monotonic() - self._workers_at > 2.0:
+            identity: Any = await self.client.scheduler.identity(n_workers=-1)  # pyright: ignore[reportOptionalMemberAccess]
+            self._workers = {address: dict(w.get("resources") or {}) for address, w in identity["workers"].items()}
+            self._workers_at = time.monotonic()
+            self._seen.update({str(sorted(offers.items())): dict(offers) for offers in self._workers.values()})
+        return self._workers
+
+    async def _abandon(self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor, *, recycle: bool) -> None:
+        """Stop an attempt: ask it to end, forget its future, and if it will not end, recycle its worker process."""
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            if monitor.address:
+                await asyncio.wait_for(
+                    self.client.run(cancel, call.execution_key, call.attempt, workers=[monitor.address], on_error="ignore"),
+                    GRACE,
+                )
+            await asyncio.wait_for(self.client.cancel([future], force=True), GRACE)
+            if recycle and monitor.address:
+                log.warning("node %s ignored its timeout: recycling worker %s", call.node_id, monitor.address)
+                await self.client.restart_workers([monitor.address], timeout=GRACE, raise_for_error=False)
+
+    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
+        message = event[1]
+        if listener := self._listeners.get((message.get("execution_key", ""), message.get("attempt", 0))):
+            listener(message)
+
+    async def close(self) -> None:
+        """See :class:`Runner`."""
+        if self._owned:
+            await self.client.close()
+
+
+class _Monitor:
+    """What is known of a running attempt from its own events."""
+
+    def __init__(self, listen: Listener) -> None:
+        self.started = asyncio.Event()
+        self.worker: str | None = None
+        self.address: str | None = None
+        self._listen = listen
+
+    def heard(self, message: dict[str, Any]) -> None:
+        if message.get("kind") == "started":
+            self.worker, self.address = message.get("worker"), message.get("address")
+            self.started.set()
+        self._listen(message)
+
+
+def run_on_worker(call: NodeCall) -> NodeOutcome:
+    """What a Dask worker executes: say that the attempt started here, then execute it."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    name = str(worker.name)
+    worker.log_event(
+        call.progress_topic or "mirror-realm",
+        {
+            "kind": "started",
+            "execution_key": call.execution_key,
+            "attempt": call.attempt,
+            "worker": name,
+            "address": worker.address,
+        },
+    )
+    return execute(call)
+
+
+def progress(fraction: float, message: str) -> dict[str, Any]:
+    """The event of a progress report."""
+    return {"kind": "progress", "progress": fraction, "message": message}
+
+
+def failed(call: NodeCall, error: ErrorRecord, worker: str | None = None) -> NodeOutcome:
+    """The outcome of an attempt that the runner itself had to give up."""
+    moment = now().isoformat()
+    return NodeOutcome(
+        output=None,
+        error=error.to_dict(),
+        started_at=moment,
+        completed_at=moment,
+        worker=worker or "",
+        pid=0,
+        device="cpu",
+        resource_usage={},
+        notes={},
+    )
+
+
+def overdue(call: NodeCall) -> ErrorRecord:
+    """The error of an attempt that ran past its timeout."""
+    return RealmError(
+        Code.NODE_EXECUTION_TIMEOUT,
+        f"node {call.node_id} ran past its timeout of {call.timeout:g} s",
+        hint="raise the node's `timeout`, or give it less to do",
+    ).record
+
+
+def _worker_died(error: Exception, monitor: _Monitor) -> ErrorRecord:
+    where = f" ({monitor.worker})" if monitor.worker else ""
+    return ErrorRecord(
+        Code.TRANSIENT_ERROR,
+        f"the worker process died while it ran this node{where}",
+        hint="often out of memory: see the operating system's log; lower the node's work or raise `memory_mb`",
+        details={"worker_died": True},
+        exception=f"{type(error).__module__}.{type(error).__name__}",
+    )
+
+
+async def _result(future: Future[NodeOutcome]) -> NodeOutcome:
+    return await future.result()  # pyright: ignore[reportGeneralTypeIssues] - asynchronous clients return a coroutine
+
+
