@@ -1,0 +1,108 @@
+"""What one attempt used, and where it ran."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from time import monotonic, process_time, thread_time
+from typing import Any
+
+
+class Meter:
+    """Measures one attempt. A worker's threads share its process, so the figures say what each one covers.
+
+    - ``wall_seconds``: from start to end.
+    - ``cpu_seconds``: CPU of the thread that ran the node (absent when it ended on another thread, as in the
+      flow).
+    - ``process_cpu_seconds``: CPU of the whole process meanwhile: threads of native libraries, but also
+      neighbours.
+    - ``peak_rss_mb``: the process's largest resident memory so far, in MiB. ``rss_mb``: now.
+    - ``read_bytes``, ``write_bytes``: what the process moved to and from disks meanwhile (where the system
+      tells).
+    - ``gpu_peak_mb``: peak GPU memory of this process's tensors during the attempt, with a GPU.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._device = "cpu"
+        self._begin()
+
+    def start(self, device: str) -> None:
+        """Begin to measure; call in the thread that runs the node."""
+        self._device = device
+        if device.startswith("cuda"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)
+        self._begin()
+
+    def wall(self) -> float:
+        """Seconds since the start."""
+        return monotonic() - self._wall
+
+    def stop(self) -> dict[str, float]:
+        """The figures."""
+        usage = {"wall_seconds": round(self.wall(), 4)}
+        if threading.get_ident() == self._thread:
+            usage["cpu_seconds"] = round(thread_time() - self._thread_cpu, 4)
+        usage["process_cpu_seconds"] = round(process_time() - self._process_cpu, 4)
+        usage |= _memory()
+        if (now := _io()) is not None and self._io is not None:
+            usage["read_bytes"] = float(now[0] - self._io[0])
+            usage["write_bytes"] = float(now[1] - self._io[1])
+        if self._device.startswith("cuda"):
+            import torch
+
+            usage["gpu_peak_mb"] = round(torch.cuda.max_memory_allocated(self._device) / 2**20, 1)
+        return usage
+
+    def _begin(self) -> None:
+        self._thread = threading.get_ident()
+        self._io = _io()
+        self._thread_cpu = thread_time()
+        self._process_cpu = process_time()
+        self._wall = monotonic()
+
+
+def current_worker() -> Any:
+    """The Dask worker that runs this thread's task, or ``None``. Loads nothing: without ``distributed`` there
+    is none."""
+    if (distributed := sys.modules.get("distributed")) is None:
+        return None
+    try:
+        return distributed.get_worker()
+    except (ValueError, AttributeError):
+        return None
+
+
+def worker_name(worker: Any) -> str:
+    """The Dask worker's address, or ``host:pid`` of a plain process."""
+    return str(worker.address) if worker is not None else f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _memory() -> dict[str, float]:
+    import psutil
+
+    rss = psutil.Process().memory_info().rss
+    figures = {"rss_mb": round(rss / 2**20, 1)}
+    try:
+        import resource
+    except ImportError:  # Windows keeps no such maximum
+        return figures
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    figures["peak_rss_mb"] = round(
+        max(rss / 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit), 1
+    )
+    return figures
+
+
+def _io() -> tuple[int, int] | None:
+    import psutil
+
+    try:
+        counters = psutil.Process().io_counters()
+    except (AttributeError, OSError, psutil.Error):
+        return None  # macOS, or a container that hides them
+    return counters.read_bytes, counters.write_bytes
