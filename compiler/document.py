@@ -1,0 +1,230 @@
+"""A document: a plain JSON tree beside the position of every key and value.
+
+Positions live in a second tree of *marks* with the shape of the first. A scalar's mark is one integer, so
+that a definition of ten thousand nodes keeps its positions in a few megabytes. A dialect that rewrites a
+value keeps the mark of what the author wrote, and with it the author's own path.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from .diagnostics import Diagnostic, Path, Severity, Verdict, format_path
+
+_SHIFT = 32
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+class Span(NamedTuple):
+    """A stretch of text; 1-based, ends exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+def pack(start: int, end: int) -> int:
+    """A stretch of characters ``[start, end)`` as one integer: the mark of a scalar."""
+    return start << _SHIFT | max(start, end)
+
+
+def unpack(packed: int) -> tuple[int, int]:
+    """The inverse of :func:`pack`.
+
+    >>> unpack(pack(3, 9))
+    (3, 9)
+    """
+    return packed >> _SHIFT, packed & ((1 << _SHIFT) - 1)
+
+
+class MapMark:
+    """The marks of a mapping: its own span, its keys' spans and its values' marks.
+
+    ``origin`` is the author's path where it differs from the place in the tree; ``names`` gives the author's
+    key for a key that was renamed, ``None`` for one that the author did not write.
+    """
+
+    __slots__ = ("children", "keys", "names", "origin", "span")
+
+    def __init__(
+        self,
+        span: int,
+        keys: dict[str, int] | None = None,
+        children: dict[str, Mark] | None = None,
+        origin: Path | None = None,
+        names: Mapping[str, str | None] | None = None,
+    ) -> None:
+        self.span = span
+        self.keys = {} if keys is None else keys
+        self.children = {} if children is None else children
+        self.origin = origin
+        self.names: Mapping[str, str | None] = names or {}
+
+    def copy(self) -> MapMark:
+        """A copy whose keys can be changed; the values' marks are shared."""
+        return MapMark(self.span, dict(self.keys), dict(self.children), self.origin, dict(self.names))
+
+
+class SeqMark:
+    """The marks of a sequence: its own span and its items' marks."""
+
+    __slots__ = ("items", "origin", "span")
+
+    def __init__(self, span: int, items: list[Mark] | None = None, origin: Path | None = None) -> None:
+        self.span = span
+        self.items = [] if items is None else items
+        self.origin = origin
+
+
+Mark = int | MapMark | SeqMark
+
+
+def span_of(mark: Mark) -> int:
+    """The packed span of any mark."""
+    return mark if isinstance(mark, int) else mark.span
+
+
+class _Place(NamedTuple):
+    mark: Mark
+    key: int | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class Document:
+    """A definition as written, or as a dialect rewrote it: a plain JSON ``tree`` and its positions."""
+
+    tree: Any
+    marks: Mark
+    text: str
+    file: str | None = None
+
+    def rewritten(self, tree: Any, marks: Mark) -> Document:
+        """The same text with another tree."""
+        return replace(self, tree=tree, marks=marks)
+
+    def span(self, path: Path = ()) -> Span:
+        """Where the value at ``path`` stands; of the nearest value around it where there is none."""
+        return self._lines(*self._visible(self._locate(path).mark))
+
+    def key_span(self, path: Path) -> Span:
+        """Where the key of the value at ``path`` stands; for an item of a sequence, where the item stands."""
+        place = self._locate(path)
+        return self._lines(*(unpack(place.key) if place.key is not None else self._visible(place.mark)))
+
+    def origin(self, path: Path) -> Path:
+        """The author's own path of the value at ``path``."""
+        return self._locate(path).path
+
+    def value(self, path: Path) -> Any:
+        """The value at ``path``; :class:`KeyError` or :class:`IndexError` if there is none."""
+        value = self.tree
+        for part in path:
+            value = value[part]
+        return value
+
+    def place(self, path: Path, *, key: bool = False) -> str:
+        """``file:line:column`` of a value, or of its key."""
+        span = self.key_span(path) if key else self.span(path)
+        return f"{self.file or '<text>'}:{span.line}:{span.column}"
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        path: Path = (),
+        *,
+        hint: str | None = None,
+        severity: Severity = "error",
+        key: bool = False,
+        within: tuple[int, int] | None = None,
+        verdict: Verdict | None = None,
+    ) -> Diagnostic:
+        """A diagnostic at the value at ``path``, at its key if ``key``, or at characters ``within`` a string.
+
+        ``within`` counts characters of the string's *value*; where the text writes it differently (escapes,
+        folded lines) the nearest stretch of text is taken.
+        """
+        place = self._locate(path)
+        if within is not None and isinstance(place.mark, int):
+            span = self._lines(*self._inside(place.mark, path, within))
+        elif key and place.key is not None:
+            span = self._lines(*unpack(place.key))
+        else:
+            span = self._lines(*self._visible(place.mark))
+        where = format_path(place.path) or None
+        return Diagnostic(code, severity, message, hint, self.file, *span, path=where, verdict=verdict)
+
+    def report_at(
+        self, code: str, message: str, start: int, end: int, *, hint: str | None = None
+    ) -> Diagnostic:
+        """An error at the characters ``[start, end)`` of the text."""
+        return Diagnostic(code, "error", message, hint, self.file, *self._lines(start, end))
+
+    def _locate(self, path: Path) -> _Place:
+        mark, key, original = self.marks, None, ()
+        for part in path:
+            child: Mark | None = None
+            name: str | int | None = part
+            child_key: int | None = None
+            if isinstance(mark, MapMark):
+                child, child_key = mark.children.get(part), mark.keys.get(part)  # type: ignore[arg-type]
+                name = mark.names.get(part, part) if isinstance(part, str) else part
+            elif isinstance(mark, SeqMark) and isinstance(part, int) and part < len(mark.items):
+                child = mark.items[part]
+            if child is None:
+                if isinstance(part, int):
+                    continue  # one value stood where the model takes a list
+                break
+            mark, key = child, child_key
+            if not isinstance(mark, int) and mark.origin is not None:
+                original = mark.origin
+            elif name is not None:
+                original = (*original, name)
+        return _Place(mark, key, original)
+
+    def _visible(self, mark: Mark) -> tuple[int, int]:
+        """A scalar's whole stretch; of a container only what stands on its first line."""
+        start, end = unpack(span_of(mark))
+        if not isinstance(mark, int) and (line_break := _BREAK.search(self.text, start, end)):
+            end = line_break.start()
+        return start, end
+
+    def _inside(self, packed: int, path: Path, within: tuple[int, int]) -> tuple[int, int]:
+        start, end = unpack(packed)
+        raw, value = self.text[start:end], self.value(path)
+        if not isinstance(value, str):
+            return start, end
+        quote = 1 if raw[:1] in ("'", '"') else 0
+        if raw[quote : quote + len(value)] == value:
+            return start + quote + within[0], start + quote + max(within[1], within[0] + 1)
+        wanted = value[within[0] : within[1]].strip().split("\n")[0]
+        found = raw.find(wanted) if wanted else -1
+        return (start + found, start + found + len(wanted)) if found >= 0 else (start, end)
+
+    def _lines(self, start: int, end: int) -> Span:
+        starts = self._line_starts
+        line, end_line = bisect_right(starts, start), bisect_right(starts, end)
+        return Span(line, start - starts[line - 1] + 1, end_line, end - starts[end_line - 1] + 1)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(match.end() for match in _BREAK.finditer(self.text))]
+
+
+def walk_strings(tree: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string value of a JSON tree with its path, in document order."""
+    if isinstance(tree, str):
+        yield path, tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from walk_strings(value, (*path, key))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from walk_strings(value, (*path, index))
