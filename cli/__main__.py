@@ -1,0 +1,5 @@
+"""``python -m mirror_realm.cli`` is ``realm``."""
+
+from . import main
+
+main()

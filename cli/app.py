@@ -1,0 +1,112 @@
+"""The commands by name, and the options that every command has.
+
+A command's module is imported only when it is called, so that each pays for its own libraries alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from . import faults
+from .home import settle
+from .terminal import Terminal, make_unicode_safe, terminal, use_terminal
+
+DEFINITIONS = Group.create_ordered("Definitions")
+RUNNING = Group.create_ordered("Running")
+ENVIRONMENT = Group.create_ordered("Environment")
+EVERYWHERE = Group.create_ordered("With every command")
+
+COMMANDS: tuple[tuple[str, str, Group], ...] = (
+    ("init", "project:init", ENVIRONMENT),
+    ("validate", "definitions:validate", DEFINITIONS),
+    ("compile", "definitions:compile_", DEFINITIONS),
+    ("graph", "definitions:graph", DEFINITIONS),
+    ("nodes", "catalogue:nodes", DEFINITIONS),
+    ("schema", "catalogue:schema", DEFINITIONS),
+    ("run", "running:run", RUNNING),
+    ("register", "records:register", RUNNING),
+    ("instances", "records:instances", RUNNING),
+    ("deploy", "serving:deploy", RUNNING),
+    ("serve", "serving:serve", RUNNING),
+    ("doctor", "doctor:doctor", ENVIRONMENT),
+)
+"""Name, ``module:function`` of this room, and the group it is listed in."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"realm {version('mirror-realm')}"
+
+
+def build() -> App:
+    """The application, its commands still unloaded."""
+    app = App(
+        name="realm",
+        help="Compile workflow definitions into Prefect flows and run their nodes on Dask.",
+        version=_version,
+        help_epilogue="`realm COMMAND --help` explains one command. The reference is docs/cli.md.",
+        help_format="plaintext",
+    )
+    app["--help"].group = EVERYWHERE
+    app["--version"].group = EVERYWHERE
+    for name, target, group in COMMANDS:
+        app.command(f"{__package__}.{target}", name=name, group=group)
+    app.meta.group_parameters = EVERYWHERE
+    app.meta.default(_launcher(app))
+    return app
+
+
+def _launcher(app: App):  # noqa: ANN202 - cyclopts reads the inner function's own annotations
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())] = False,
+        debug: Annotated[bool, Parameter(negative=())] = False,
+    ) -> int:
+        """Run one command.
+
+        Parameters
+        ----------
+        quiet
+            Only results and errors.
+        debug
+            Show tracebacks and what the engines log.
+        """
+        use_terminal(Terminal(quiet=quiet, debug=debug))
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else faults.OK
+
+    return launch
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; nothing escapes but :class:`SystemExit`."""
+    make_unicode_safe()
+    settle()
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    # The command's own terminal is made by the launcher; until then, what is on the line decides.
+    use_terminal(Terminal(debug="--debug" in tokens))
+    try:
+        code = build().meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _usage(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`realm nodes | head`); do not fail again while closing it.
+        sys.stdout = None  # pyright: ignore[reportAttributeAccessIssue]
+        return faults.OK
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost border: report() decides
+        return faults.report(error, terminal())
+    return code if isinstance(code, int) else faults.OK
+
+
+def _usage(error: CycloptsError) -> int:
+    error.verbose = False
+    message = str(error).strip() or type(error).__name__
+    words = ["realm", *(error.command_chain or ())]
+    faults.complain(terminal(), message, f"`{' '.join(words)} --help` shows how it is used")
+    return faults.USAGE

@@ -1,0 +1,125 @@
+"""``realm validate``, ``compile`` and ``graph``: a definition, its findings, its flow and its picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from . import faults
+from .terminal import color_wanted, terminal
+
+if TYPE_CHECKING:
+    from ..compiler import Analysis
+
+Format = Literal["text", "json", "sarif", "github"]
+
+
+def validate(
+    *files: Path,
+    format: Format = "text",
+    json: Annotated[bool, Parameter(negative=())] = False,
+    strict: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Check definitions: every finding with its place and the way out.
+
+    Exits with 0 when there is no error, with 1 when there is one.
+
+    Parameters
+    ----------
+    files
+        YAML or JSON files; - reads standard input.
+    format
+        How findings are written; sarif and github are for CI.
+    json
+        The same as --format json.
+    strict
+        Warnings count as errors.
+    """
+    from ..compiler.diagnostics import render
+
+    if not files:
+        faults.complain(terminal(), "name at least one definition", "for example: realm validate workflow.yaml")
+        return faults.USAGE
+    analyses = [read(file) for file in files]
+    findings = [d for analysis in analyses for d in analysis.diagnostics]
+    out = terminal()
+    shown: Format = "json" if json else format
+    color = shown == "text" and color_wanted(out.stdout)
+    if findings or shown in ("json", "sarif"):
+        out.write(render(findings, shown, sources=_sources(analyses), color=color))
+    failed = {d.file for d in findings if d.severity == "error" or (strict and d.severity == "warning")}
+    for analysis in analyses:
+        if analysis.file not in failed and analysis.definition is not None:
+            out.say(f"{analysis.file}: ok, {_size(analysis)}")
+    if failed:
+        errors = sum(d.severity == "error" for d in findings)
+        warnings = sum(d.severity == "warning" for d in findings)
+        out.say(f"\n{_count(errors, 'error')}, {_count(warnings, 'warning')}")
+    return faults.INPUT_AT_FAULT if failed else faults.OK
+
+
+def compile_(file: Path, /, *, output: Annotated[Path | None, Parameter(alias="-o")] = None) -> int:
+    """Print the Prefect flow that a definition becomes: the very source that is run.
+
+    Parameters
+    ----------
+    file
+        The definition.
+    output
+        A Python file to write; run it with `python flow.py`.
+    """
+    from ..compiler import emit
+
+    if (analysis := checked(file)) is None:
+        return faults.INPUT_AT_FAULT
+    source = emit(analysis)
+    if output is None:
+        terminal().write(source)
+    else:
+        output.write_text(source, encoding="utf-8")
+        terminal().say(f"wrote {output}")
+    return faults.OK
+
+
+def read(file: Path) -> Analysis:
+    """The analysis of a file, or of standard input for ``-``."""
+    import sys
+
+    from ..compiler import analyze
+
+    if str(file) == "-":
+        return analyze("<stdin>", text=sys.stdin.read())
+    return analyze(file)
+
+
+def checked(file: Path) -> Analysis | None:
+    """The analysis of a definition that holds; else its findings are shown and the answer is ``None``."""
+    from ..compiler.diagnostics import render
+
+    analysis = read(file)
+    out = terminal()
+    errors = [d for d in analysis.diagnostics if d.severity == "error"]
+    shown = errors or ([] if out.quiet else [d for d in analysis.diagnostics if d.severity == "warning"])
+    if shown:
+        out.complain(render(shown, sources=_sources([analysis]), color=color_wanted(out.stderr)))
+    if errors:
+        out.say(f"\n{_count(len(errors), 'error')}")
+        return None
+    return analysis
+
+
+def _sources(analyses: list[Analysis]) -> dict[str, str]:
+    return {analysis.file: analysis.text for analysis in analyses if analysis.text is not None}
+
+
+def _size(analysis: Analysis) -> str:
+    definition = analysis.definition
+    if definition is None:
+        return ""
+    return f"{_count(len(definition.nodes), 'node')}, {_count(len(definition.edges), 'edge')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

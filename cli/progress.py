@@ -1,0 +1,200 @@
+"""How a run shows itself while it runs: a live table on a terminal, one line per change anywhere else.
+
+Consumes the runtime's events, plain dictionaries: ``{"type": "node", "node_id", "status", "attempt", "progress",
+"message", "worker", "duration"}`` and ``{"type": "instance", "instance_id", "status"}``. Events come from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.durations import format_duration
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+ICONS: Mapping[str, tuple[str, str]] = {
+    "pending": ("·", "dim"),
+    "running": ("▶", "cyan"),
+    "retrying": ("↻", "yellow"),
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "canceled": ("■", "red"),
+    "skipped": ("↷", "dim"),
+}
+"""Status → its sign and colour."""
+
+BAR = 20
+"""Characters of a progress bar."""
+
+
+class Progress(Protocol):
+    """Shows events. Used as a context manager around the run."""
+
+    def __enter__(self) -> Progress: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take one event; cheap, never raises for an event it does not know."""
+        ...
+
+
+def progress(terminal: Terminal, nodes: Sequence[tuple[str, str]], *, silent: bool = False) -> Progress:
+    """The right display for ``terminal``. ``nodes`` are ``(node id, node type)`` in the order to show them."""
+    if silent or terminal.quiet:
+        return Silent()
+    return LiveProgress(terminal, nodes) if terminal.interactive else PlainProgress(terminal)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing to put away."""
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Drop the event."""
+
+
+class PlainProgress:
+    """One line per change of a node's status, for logs and pipes."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._shown: dict[str, tuple[str, int]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing to put away."""
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Write a line when the event changes a node's status or attempt."""
+        if event.get("type") != "node":
+            return
+        node, status = str(event.get("node_id")), str(event.get("status"))
+        attempt = int(event.get("attempt") or 0)
+        with self._lock:
+            if self._shown.get(node) == (status, attempt):
+                return
+            self._shown[node] = (status, attempt)
+        self._terminal.say(line(event))
+
+
+@dataclass
+class _Row:
+    node_type: str
+    status: str = "pending"
+    attempt: int = 0
+    fraction: float | None = None
+    message: str = ""
+    worker: str = ""
+    duration: float | None = None
+    since: float = field(default=0.0)
+
+
+class LiveProgress:
+    """A table that moves: one row per node with its status, progress, time and worker."""
+
+    def __init__(self, terminal: Terminal, nodes: Sequence[tuple[str, str]]) -> None:
+        self._terminal = terminal
+        self._rows = {node_id: _Row(node_type) for node_id, node_type in nodes}
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+
+    def __enter__(self) -> LiveProgress:
+        from rich.live import Live
+
+        self._live = Live(get_renderable=self.table, console=self._terminal.error_console, refresh_per_second=8)
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Update the node's row."""
+        if event.get("type") != "node":
+            return
+        with self._lock:
+            row = self._rows.setdefault(str(event.get("node_id")), _Row(""))
+            status = str(event.get("status") or row.status)
+            attempt = int(event.get("attempt") or 0)
+            if (status, attempt) != (row.status, row.attempt):
+                row.status, row.attempt, row.fraction = status, attempt, None
+                row.since = time.monotonic()
+            if isinstance(event.get("progress"), int | float):
+                row.fraction = float(event["progress"])
+            row.message = str(event.get("message") or "")
+            row.worker = str(event.get("worker") or row.worker)
+            if isinstance(event.get("duration"), int | float):
+                row.duration = float(event["duration"])
+
+    def table(self) -> Table:
+        """The table as it stands."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        with self._lock:
+            for node_id, row in self._rows.items():
+                sign, style = ICONS.get(row.status, ("?", ""))
+                table.add_row(
+                    Text(sign, style=style),
+                    Text(node_id, style="bold" if row.status == "running" else ""),
+                    Text(row.node_type, style="dim"),
+                    Text(_state(row), style=style),
+                    Text(_time(row), justify="right"),
+                    Text(row.worker, style="dim"),
+                )
+        return table
+
+
+def line(event: Mapping[str, Any]) -> str:
+    """A node event as one line.
+
+    >>> line({"node_id": "a", "status": "completed", "attempt": 2, "duration": 1.5, "worker": "w0"})
+    '✓ a completed in 1.5s on w0 (attempt 2)'
+    """
+    status = str(event.get("status"))
+    text = f"{ICONS.get(status, ('?', ''))[0]} {event.get('node_id')} {status}"
+    if isinstance(event.get("duration"), int | float) and status in ("completed", "failed", "canceled"):
+        text += f" in {format_duration(round(event['duration'], 2))}"
+    if event.get("worker"):
+        text += f" on {event['worker']}"
+    if int(event.get("attempt") or 0) > 1:
+        text += f" (attempt {event['attempt']})"
+    return text + (f": {event['message']}" if event.get("message") else "")
+
+
+def _state(row: _Row) -> str:
+    if row.status != "running" or row.fraction is None:
+        text = row.status
+    else:
+        full = round(row.fraction * BAR)
+        text = "━" * full + "╌" * (BAR - full) + f" {row.fraction:4.0%}"
+    if row.attempt > 1:
+        text += f" (attempt {row.attempt})"
+    return f"{text} {row.message}".rstrip()
+
+
+def _time(row: _Row) -> str:
+    if row.status == "running" and row.since:
+        return f"{time.monotonic() - row.since:.1f}s"
+    return format_duration(round(row.duration, 2)) if row.duration is not None and row.status != "pending" else ""
