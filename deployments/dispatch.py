@@ -1,0 +1,151 @@
+"""The dispatcher: pending instances become flow runs, as many at once as the machine takes.
+
+An instance is claimed in the store before it runs, so that two dispatchers never run the same one; what an earlier
+process left running is carried on from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.status import InstanceStatus
+from ..store import Instance
+from .surroundings import Surroundings
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds between looks for pending instances that nobody announced (another process's, say)."""
+
+LoadFlow = Callable[[str, str], Any]
+
+
+class Dispatcher:
+    """Runs pending instances in this process until it is stopped."""
+
+    def __init__(self, around: Surroundings, load: LoadFlow, *, most: int | None = None) -> None:
+        self._around = around
+        self._load = load
+        self._most = most or max(4, 2 * (os.cpu_count() or 1))
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self.owner = f"{socket.gethostname()}:{around.environment.settings.home}"
+
+    def wake(self) -> None:
+        """Look for pending instances now. Callable from any thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; then cancel what runs and leave it to be carried on."""
+        journal, store = self._around.environment.journal, self._around.store
+        await journal.call(store.instances.release, self.owner)
+        left = await journal.call(self._left_running)
+        if left:
+            log.info("carrying on %d instances that the last process left", len(left))
+        try:
+            while True:
+                self._wake.clear()
+                free = self._most - len(self._running)
+                while left and free > 0:
+                    self._start(left.pop(0))
+                    free -= 1
+                if free > 0:
+                    for instance in await journal.call(store.instances.claim, free, self.owner):
+                        self._start(instance)
+                await self._next_look()
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await journal.call(store.instances.release, self.owner)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._running
+
+    async def _next_look(self) -> None:
+        try:
+            async with asyncio.timeout(POLL):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _left_running(self) -> list[Instance]:
+        running = self._around.store.instances.list(status=InstanceStatus.RUNNING, limit=10_000)
+        return [instance for instance in reversed(running) if instance.claimed_by == self.owner]
+
+    def _start(self, instance: Instance) -> None:
+        task = asyncio.create_task(self._one(instance), name=instance.id)
+        self._running[instance.id] = task
+        task.add_done_callback(lambda _: self._ended(instance.id))
+
+    def _ended(self, instance_id: str) -> None:
+        self._running.pop(instance_id, None)
+        self._wake.set()
+
+    async def _one(self, instance: Instance) -> None:
+        try:
+            flow = await asyncio.to_thread(self._load, instance.workflow, instance.version)
+            await self._run(flow, instance)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # A fault here must neither stop the dispatcher nor leave the instance without a verdict.
+            log.exception("instance %s could not be run", instance.id)
+            await self._give_up(instance, error)
+
+    async def _run(self, flow: Any, instance: Instance) -> None:
+        from ..flows.instances import trigger_of
+
+        parameters = {"input": dict(instance.input or {}), "trigger": trigger_of(instance), "instance_id": instance.id}
+        if self._around.engine == "local":
+            try:
+                await flow(**parameters)
+            except RealmError as error:
+                log.info("instance %s: %s", instance.id, error)
+            return
+        await run_deployed(flow, parameters, instance)
+
+    async def _give_up(self, instance: Instance, error: Exception) -> None:
+        record = error.record if isinstance(error, RealmError) else ErrorRecord(Code.INTERNAL_ERROR, str(error))
+        journal = self._around.environment.journal
+        current = await journal.instance(instance.id)
+        if not current.status.terminal:
+            await journal.transition(instance.id, InstanceStatus.FAILED, error=record.to_dict())
+
+
+async def run_deployed(flow: Any, parameters: dict[str, Any], instance: Instance) -> None:
+    """Run ``flow`` in this process as a run of its deployment, where it has one, so that Prefect shows it there.
+
+    The flow run is created pending and run at once: nothing is polled for, and the first node starts in milliseconds.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.flow_engine import run_flow_async
+    from prefect.states import Crashed, Pending
+
+    from .deploy import DEPLOYMENT
+
+    async with get_client() as client:
+        if instance.flow_run_id:
+            state = Crashed(message="the process that ran it stopped; the instance is carried on in another flow run")
+            try:
+                await client.set_flow_run_state(instance.flow_run_id, state, force=True)
+            except ObjectNotFound:
+                pass  # The Prefect database was made anew since.
+        try:
+            deployment = await client.read_deployment_by_name(f"{flow.name}/{DEPLOYMENT}")
+            flow_run = await client.create_flow_run_from_deployment(
+                deployment.id, parameters=parameters, state=Pending(), tags=[f"instance:{instance.id}"]
+            )
+        except ObjectNotFound:
+            flow_run = await client.create_flow_run(flow, parameters=parameters, state=Pending())
+    await run_flow_async(flow, flow_run=flow_run, parameters=parameters, return_type="state")

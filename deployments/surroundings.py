@@ -1,0 +1,116 @@
+"""What a process starts around its runs: store, Prefect server, Dask cluster; and ends again, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.settings import Settings
+from ..flows.engines import engine_choice
+from ..flows.environment import Environment, Event, default_roots, use
+from ..flows.journal import Journal
+from ..flows.runners import DaskRunner, Runner, ThreadRunner
+from ..store import Store
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was started or found: the environment that runs use, and where to look."""
+
+    environment: Environment
+    store: Store
+    engine: str
+    prefect_url: str | None = None
+    dashboard_url: str | None = None
+    workers: str = ""
+
+
+def quiet(line: str) -> None:
+    """Announce nothing."""
+
+
+@asynccontextmanager
+async def surroundings(
+    settings: Settings,
+    *,
+    engine: str = "prefect",
+    roots: tuple[Path, ...] = (),
+    on_event: Callable[[Event], None] = lambda event: None,
+    announce: Announce = quiet,
+    resumable: bool = False,
+) -> AsyncIterator[Surroundings]:
+    """Start what ``engine`` needs and make it the environment of the runs inside the block.
+
+    ``local``: threads of this process and the journal. ``prefect``: the server that ``PREFECT_API_URL`` names or an embedded
+    one, and the configured Dask scheduler or an embedded cluster, both started side by side.
+    """
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(Store.open(settings.database))
+        journal = Journal(store)
+        stack.callback(journal.close)
+        allowed = (*default_roots(settings), *(root.expanduser().resolve() for root in roots))
+        runner: Runner
+        prefect_url = dashboard = None
+        workers = "threads of this process"
+        if engine == "local":
+            runner = ThreadRunner()
+        else:
+            prefect_url, cluster = await _start(settings, stack, announce)
+            dashboard, workers = cluster.dashboard_url, str(cluster.summary)
+            stack.enter_context(prefect_at(prefect_url))
+            runner = await DaskRunner.connect(cluster.address)
+        stack.push_async_callback(runner.close)
+        environment = Environment(journal, runner, settings, allowed, on_event, resumable)
+        stack.enter_context(use(environment))
+        stack.enter_context(_engine(engine))
+        yield Surroundings(environment, store, engine, prefect_url, dashboard, workers)
+
+
+async def _start(settings: Settings, stack: AsyncExitStack, announce: Announce):  # noqa: ANN202
+    from .cluster import open_cluster
+    from .prefect_server import ensure_server
+
+    server, cluster = await asyncio.gather(
+        asyncio.to_thread(ensure_server, settings, announce=announce),
+        asyncio.to_thread(open_cluster, settings),
+        return_exceptions=True,
+    )
+    for started, stop in ((server, "stop"), (cluster, "close")):
+        if not isinstance(started, BaseException):
+            stack.push_async_callback(asyncio.to_thread, getattr(started, stop))
+    for started in (server, cluster):
+        if isinstance(started, BaseException):
+            raise started
+    return server.url, cluster
+
+
+@contextmanager
+def prefect_at(url: str) -> Iterator[None]:
+    """Point Prefect's client of this process (and what it starts) at ``url``."""
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = url
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    try:
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+    finally:
+        if before is None:
+            os.environ.pop("PREFECT_API_URL", None)
+        else:
+            os.environ["PREFECT_API_URL"] = before
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
+    token = engine_choice.set(name)
+    try:
+        yield
+    finally:
+        engine_choice.reset(token)
