@@ -1,0 +1,339 @@
+"""Node executions and their attempts: the journal proper."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, literal, null, select, update
+
+from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.ids import new_id
+from ..core.status import NodeStatus
+from .cleaning import plain_json
+from .engine import Database
+from .models import NodeAttemptRow, NodeExecutionRow
+from .records import NodeAttempt, NodeExecution, Shape
+from .types import Status, UtcDateTime, seconds_between
+from .upsert import insert
+
+_execution = Shape(NodeExecution, NodeExecutionRow, without=("attempts",))
+_attempt = Shape(NodeAttempt, NodeAttemptRow)
+
+_OPEN = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.RETRYING)
+_FINISHES = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.CANCELED, NodeStatus.RETRYING)
+
+_Error = ErrorRecord | Mapping[str, Any] | None
+
+
+class Executions:
+    """What became of each node of each instance."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self,
+        instance_id: str,
+        node_id: str,
+        node_type: str,
+        *,
+        attempt: int,
+        iteration: str = "",
+        input: Any = None,
+        max_attempts: int = 1,
+        execution_key: str | None = None,
+        started_at: datetime | None = None,
+    ) -> NodeExecution:
+        """Record that attempt number ``attempt`` (from 1) of a node starts now; the execution becomes running.
+
+        An attempt still open from a process that died is closed as failed. Repeating the very same call changes
+        nothing. FAILED_PRECONDITION when the node is completed (see :meth:`reopen`), ABORTED when somebody else
+        began this attempt: two processes run the same instance.
+        """
+        started_at = started_at or datetime.now(UTC)
+        values = {
+            "id": new_id("node"),
+            "instance_id": instance_id,
+            "node_id": node_id,
+            "iteration": iteration,
+            "node_type": node_type,
+            "execution_key": execution_key,
+            "status": NodeStatus.RUNNING,
+            "started_at": started_at,
+            "input": input,
+            "retry_count": attempt - 1,
+            "max_retries": max_attempts - 1,
+        }
+        with self._database.write() as connection:
+            row = connection.execute(_begin_statement(connection), values).one_or_none()
+            if row is None:
+                raise RealmError(
+                    Code.FAILED_PRECONDITION,
+                    f"node {node_id} of {instance_id} has completed, or is past attempt {attempt}",
+                    hint="reopen the node to run it again",
+                )
+            execution = _execution(row)
+            if attempt > 1:
+                _close_abandoned(connection, execution.id, attempt, started_at)
+            first = {"status": NodeStatus.RUNNING, "started_at": started_at}
+            statement = insert(connection, NodeAttemptRow).on_conflict_do_nothing()
+            made = connection.execute(statement, {"execution_id": execution.id, "attempt": attempt, **first})
+            if made.rowcount == 0:
+                _check_repeat(connection, execution, attempt, started_at)
+            return _with_attempts(connection, [execution])[0]
+
+    def finish(
+        self,
+        execution_id: str,
+        attempt: int,
+        *,
+        status: NodeStatus,
+        output: Any = None,
+        error: _Error = None,
+        worker: str | None = None,
+        device: str | None = None,
+        resource_usage: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
+        completed_at: datetime | None = None,
+    ) -> None:
+        """Record how an attempt ended. ``retrying`` closes the attempt as failed and keeps the node open.
+
+        Repeating the very same call changes nothing; ending an attempt twice in two ways is FAILED_PRECONDITION.
+        """
+        if status not in _FINISHES:
+            raise RealmError(Code.INVALID_ARGUMENT, f"an attempt does not end as {status}")
+        completed_at = completed_at or datetime.now(UTC)
+        retrying = status is NodeStatus.RETRYING
+        ended = NodeStatus.FAILED if retrying else status
+        usage, failure = plain_json(resource_usage), _error_json(error)
+        with self._database.write() as connection:
+            closed = connection.execute(
+                _CLOSE_ATTEMPT,
+                {
+                    "of_execution": execution_id,
+                    "of_attempt": attempt,
+                    "end": completed_at,
+                    "status": ended,
+                    "completed_at": completed_at,
+                    "worker": worker,
+                    "device": device,
+                    "error": failure,
+                    "resource_usage": usage,
+                    "notes": plain_json(notes),
+                },
+            )
+            if closed.rowcount == 0:
+                _check_repeated_end(connection, execution_id, attempt, ended, completed_at)
+                return
+            connection.execute(
+                _CLOSE_EXECUTION,
+                {
+                    "of_execution": execution_id,
+                    "of_retry": attempt - 1,
+                    "end": None if retrying else completed_at,
+                    "status": status,
+                    "completed_at": None if retrying else completed_at,
+                    "output": output,
+                    "error": failure,
+                    "resource_usage": usage,
+                },
+            )
+
+    def skip(
+        self,
+        instance_id: str,
+        node_id: str,
+        node_type: str,
+        *,
+        iteration: str = "",
+        reason: str,
+        at: datetime | None = None,
+    ) -> None:
+        """Record that a node will not run, and why. Skipping again changes the reason; FAILED_PRECONDITION when the
+        node is running or has completed."""
+        at = at or datetime.now(UTC)
+        values = {
+            "id": new_id("node"),
+            "instance_id": instance_id,
+            "node_id": node_id,
+            "iteration": iteration,
+            "node_type": node_type,
+            "status": NodeStatus.SKIPPED,
+            "started_at": at,
+            "completed_at": at,
+            "duration": 0.0,
+            "reason": reason,
+            "retry_count": 0,
+            "max_retries": 0,
+        }
+        with self._database.write() as connection:
+            statement = insert(connection, NodeExecutionRow)
+            new = statement.excluded
+            statement = statement.on_conflict_do_update(
+                index_elements=_IDENTITY,
+                set_={"status": new.status, "reason": new.reason, "completed_at": new.completed_at},
+                where=NodeExecutionRow.status.not_in([NodeStatus.RUNNING, NodeStatus.COMPLETED]),
+            )
+            if connection.execute(statement, values).rowcount == 0:
+                raise RealmError(
+                    Code.FAILED_PRECONDITION,
+                    f"node {node_id} of {instance_id} is running or has completed: it cannot be skipped",
+                )
+
+    def cancel_open(self, instance_id: str, reason: str, *, at: datetime | None = None) -> int:
+        """Cancel every node of the instance that is not decided, with its open attempt; returns how many nodes."""
+        at = at or datetime.now(UTC)
+        undecided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.in_(_OPEN)
+        ids = select(NodeExecutionRow.id).where(undecided)
+        end = literal(at, UtcDateTime())
+        with self._database.write() as connection:
+            connection.execute(
+                update(NodeAttemptRow)
+                .where(NodeAttemptRow.execution_id.in_(ids), NodeAttemptRow.status == NodeStatus.RUNNING)
+                .values(
+                    status=NodeStatus.CANCELED,
+                    completed_at=at,
+                    duration=seconds_between(NodeAttemptRow.started_at, end),
+                    error=ErrorRecord(Code.CANCELLED, reason).to_dict(),
+                )
+            )
+            canceled = connection.execute(
+                update(NodeExecutionRow)
+                .where(undecided)
+                .values(
+                    status=NodeStatus.CANCELED,
+                    reason=reason,
+                    completed_at=at,
+                    duration=seconds_between(NodeExecutionRow.started_at, end),
+                )
+            )
+            return canceled.rowcount
+
+    def reopen(self, instance_id: str, node_ids: Collection[str]) -> int:
+        """Let decided nodes run again (retry from a node, replay): they become retrying; returns how many."""
+        statement = (
+            update(NodeExecutionRow)
+            .where(
+                NodeExecutionRow.instance_id == instance_id,
+                NodeExecutionRow.node_id.in_(node_ids),
+                NodeExecutionRow.status.not_in(_OPEN),
+            )
+            .values(status=NodeStatus.RETRYING, reason=None, completed_at=None, duration=None)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
+    def for_instance(self, instance_id: str) -> list[NodeExecution]:
+        """All node executions of an instance in the order they started, each with its attempts in order."""
+        statement = (
+            select(*_execution.columns)
+            .where(NodeExecutionRow.instance_id == instance_id)
+            .order_by(NodeExecutionRow.started_at, NodeExecutionRow.id)
+        )
+        with self._database.read() as connection:
+            found = [_execution(row) for row in connection.execute(statement)]
+            return _with_attempts(connection, found)
+
+
+_IDENTITY = ["instance_id", "node_id", "iteration"]
+
+_CLOSE_ATTEMPT = (
+    update(NodeAttemptRow)
+    .where(
+        NodeAttemptRow.execution_id == bindparam("of_execution"),
+        NodeAttemptRow.attempt == bindparam("of_attempt"),
+        NodeAttemptRow.status == literal(NodeStatus.RUNNING, Status(NodeStatus)),
+    )
+    .values(duration=seconds_between(NodeAttemptRow.started_at, bindparam("end", type_=UtcDateTime())))
+)
+_CLOSE_EXECUTION = (
+    update(NodeExecutionRow)
+    .where(
+        NodeExecutionRow.id == bindparam("of_execution"),
+        NodeExecutionRow.retry_count == bindparam("of_retry"),
+    )
+    .values(duration=seconds_between(NodeExecutionRow.started_at, bindparam("end", type_=UtcDateTime())))
+)
+
+
+def _begin_statement(connection: Connection) -> Any:
+    statement = insert(connection, NodeExecutionRow)
+    new = statement.excluded
+    taken = ("node_type", "execution_key", "status", "input", "retry_count", "max_retries")
+    forgotten = dict.fromkeys(
+        ("completed_at", "duration", "output", "error", "reason", "resource_usage"), null()
+    )
+    return statement.on_conflict_do_update(
+        index_elements=_IDENTITY,
+        set_={name: new[name] for name in taken} | forgotten,
+        where=(NodeExecutionRow.status != NodeStatus.COMPLETED)
+        & (NodeExecutionRow.retry_count <= new.retry_count),
+    ).returning(*_execution.columns)
+
+
+def _close_abandoned(connection: Connection, execution_id: str, attempt: int, at: datetime) -> None:
+    error = ErrorRecord(
+        Code.TRANSIENT_ERROR, "the process that ran this attempt ended without recording its end"
+    )
+    connection.execute(
+        update(NodeAttemptRow)
+        .where(
+            NodeAttemptRow.execution_id == execution_id,
+            NodeAttemptRow.attempt < attempt,
+            NodeAttemptRow.status == NodeStatus.RUNNING,
+        )
+        .values(status=NodeStatus.FAILED, completed_at=at, error=error.to_dict())
+    )
+
+
+def _check_repeat(
+    connection: Connection, execution: NodeExecution, attempt: int, started_at: datetime
+) -> None:
+    row = _attempt_row(connection, execution.id, attempt)
+    if row is None or row.started_at != started_at or row.status is not NodeStatus.RUNNING:
+        raise RealmError(
+            Code.ABORTED,
+            f"attempt {attempt} of node {execution.node_id} was begun by somebody else: "
+            f"two processes run {execution.instance_id}",
+        )
+
+
+def _check_repeated_end(
+    connection: Connection, execution_id: str, attempt: int, ended: NodeStatus, at: datetime
+) -> None:
+    row = _attempt_row(connection, execution_id, attempt)
+    if row is None:
+        raise RealmError(Code.NOT_FOUND, f"no attempt {attempt} of node execution {execution_id!r}")
+    if row.status is not ended or row.completed_at != at:
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"attempt {attempt} of node execution {execution_id} has ended as {row.status}: it cannot end as {ended}",
+        )
+
+
+def _attempt_row(connection: Connection, execution_id: str, attempt: int) -> NodeAttempt | None:
+    statement = select(*_attempt.columns).where(
+        NodeAttemptRow.execution_id == execution_id, NodeAttemptRow.attempt == attempt
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def _with_attempts(connection: Connection, executions: Iterable[NodeExecution]) -> list[NodeExecution]:
+    found = {one.id: one for one in executions}
+    attempts: dict[str, list[NodeAttempt]] = {id: [] for id in found}
+    statement = (
+        select(NodeAttemptRow.execution_id, *_attempt.columns)
+        .where(NodeAttemptRow.execution_id.in_(found))
+        .order_by(NodeAttemptRow.execution_id, NodeAttemptRow.attempt)
+    )
+    for execution_id, *columns in connection.execute(statement):
+        attempts[execution_id].append(_attempt(columns))
+    return [replace(one, attempts=tuple(attempts[one.id])) for one in found.values()]
+
+
+def _error_json(error: _Error) -> Any:
+    return plain_json(error.to_dict() if isinstance(error, ErrorRecord) else error)

@@ -1,0 +1,223 @@
+"""Instances: accepted once, claimed by one dispatcher, moved only along the table of transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.ids import new_id
+from ..core.status import InstanceStatus, check_instance_transition
+from .cleaning import plain_json
+from .engine import Database
+from .models import DEFAULT_PROJECT, InstanceRow
+from .records import Instance, NewInstance, Shape
+from .upsert import insert
+
+_instance = Shape(Instance, InstanceRow)
+
+CLAIM_LEASE = 300.0
+"""Seconds after which another dispatcher may take over a claim that led to nothing."""
+
+
+class Instances:
+    """The journal's instances."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, new: NewInstance) -> tuple[Instance, bool]:
+        """Accept an instance as ``pending``; returns it and whether it is new.
+
+        A second one of the same workflow with the same ``idempotency_key`` is the first one, even when two
+        processes ask at once.
+        """
+        with self._database.write() as connection:
+            statement = (
+                insert(connection, InstanceRow)
+                .values(
+                    id=new_id("instance"),
+                    status=InstanceStatus.PENDING,
+                    created_at=datetime.now(UTC),
+                    retry_count=0,
+                    **asdict(new),
+                )
+                .on_conflict_do_nothing(index_elements=["project_id", "workflow", "idempotency_key"])
+                .returning(*_instance.columns)
+            )
+            if (row := connection.execute(statement).one_or_none()) is not None:
+                return _instance(row), True
+            existing = select(*_instance.columns).where(
+                InstanceRow.project_id == new.project_id,
+                InstanceRow.workflow == new.workflow,
+                InstanceRow.idempotency_key == new.idempotency_key,
+            )
+            return _instance(connection.execute(existing).one()), False
+
+    def get(self, id: str) -> Instance:
+        """The instance; NOT_FOUND when there is none."""
+        with self._database.read() as connection:
+            return _get(connection, id)
+
+    def list(
+        self,
+        status: InstanceStatus | None = None,
+        workflow: str | None = None,
+        trigger_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        project_id: str = DEFAULT_PROJECT,
+    ) -> list[Instance]:
+        """Instances created from ``since`` up to before ``until``, newest first."""
+        chosen = _where(status, workflow, trigger_type, since, until, project_id)
+        statement = (
+            select(*_instance.columns)
+            .where(*chosen)
+            .order_by(InstanceRow.created_at.desc(), InstanceRow.id.desc())
+            .limit(limit)
+            .offset(offset)
+        )
+        with self._database.read() as connection:
+            return [_instance(row) for row in connection.execute(statement)]
+
+    def count(
+        self,
+        status: InstanceStatus | None = None,
+        workflow: str | None = None,
+        trigger_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        project_id: str = DEFAULT_PROJECT,
+    ) -> int:
+        """How many instances :meth:`list` would go through."""
+        chosen = _where(status, workflow, trigger_type, since, until, project_id)
+        with self._database.read() as connection:
+            return connection.execute(
+                select(func.count()).select_from(InstanceRow).where(*chosen)
+            ).scalar_one()
+
+    def claim(self, limit: int, owner: str) -> list[Instance]:
+        """Take up to ``limit`` pending instances for the dispatcher ``owner``: lowest priority number first, then
+        oldest. They stay pending; no other dispatcher gets them until they are released."""
+        free = (
+            select(InstanceRow.id)
+            .where(InstanceRow.status == InstanceStatus.PENDING, InstanceRow.claimed_by.is_(None))
+            .order_by(InstanceRow.priority, InstanceRow.created_at, InstanceRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.write() as connection:
+            # Two statements: in one, PostgreSQL may run the locking sub-query more than once and exceed the limit.
+            ids = connection.execute(free).scalars().all()
+            if not ids:
+                return []
+            statement = (
+                update(InstanceRow)
+                .where(InstanceRow.id.in_(ids))
+                .values(claimed_by=owner, claimed_at=datetime.now(UTC))
+                .returning(*_instance.columns)
+            )
+            claimed = [_instance(row) for row in connection.execute(statement)]
+        return sorted(claimed, key=lambda one: (one.priority, one.created_at, one.id))
+
+    def release(self, owner: str | None = None, *, lease: float = CLAIM_LEASE) -> int:
+        """Give back the claims on pending instances: all of ``owner``, or any older than ``lease`` seconds; returns
+        how many. A dispatcher calls it for itself when it starts and when it ends."""
+        expired = InstanceRow.claimed_at < datetime.now(UTC) - timedelta(seconds=lease)
+        whose = expired if owner is None else (InstanceRow.claimed_by == owner) | expired
+        statement = (
+            update(InstanceRow)
+            .where(InstanceRow.status == InstanceStatus.PENDING, InstanceRow.claimed_by.is_not(None), whose)
+            .values(claimed_by=None, claimed_at=None)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
+    def transition(
+        self,
+        id: str,
+        new: InstanceStatus,
+        *,
+        output: Any = None,
+        error: ErrorRecord | Mapping[str, Any] | None = None,
+        flow_run_id: str | None = None,
+        at: datetime | None = None,
+    ) -> Instance:
+        """Move an instance to ``new``; FAILED_PRECONDITION when the table does not allow it.
+
+        ``running`` again while running only notes the flow run. A retry forgets the old output, error and end.
+        Two processes that move the same instance come one after the other, and the second is checked against the
+        outcome of the first.
+        """
+        at = at or datetime.now(UTC)
+        with self._database.write() as connection:
+            old = _get(connection, id, lock=True)
+            changes: dict[str, Any] = {} if flow_run_id is None else {"flow_run_id": flow_run_id}
+            if not (old.status is new is InstanceStatus.RUNNING):
+                check_instance_transition(old.status, new)
+                changes |= _changes(old, new, at) | _outcome(output, error)
+            if not changes:
+                return old
+            statement = update(InstanceRow).where(InstanceRow.id == id).values(changes)
+            return _instance(connection.execute(statement.returning(*_instance.columns)).one())
+
+
+def _get(connection: Connection, id: str, *, lock: bool = False) -> Instance:
+    statement = select(*_instance.columns).where(InstanceRow.id == id)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise RealmError(Code.NOT_FOUND, f"no instance {id!r}", hint="realm instances list shows them")
+    return _instance(row)
+
+
+def _where(
+    status: InstanceStatus | None,
+    workflow: str | None,
+    trigger_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    project_id: str,
+) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = [InstanceRow.project_id == project_id]
+    if status is not None:
+        chosen.append(InstanceRow.status == status)
+    if workflow is not None:
+        chosen.append(InstanceRow.workflow == workflow)
+    if trigger_type is not None:
+        chosen.append(InstanceRow.trigger_type == trigger_type)
+    if since is not None:
+        chosen.append(InstanceRow.created_at >= since)
+    if until is not None:
+        chosen.append(InstanceRow.created_at < until)
+    return chosen
+
+
+def _changes(old: Instance, new: InstanceStatus, at: datetime) -> dict[str, Any]:
+    changes: dict[str, Any] = {"status": new}
+    if new is InstanceStatus.RUNNING and old.started_at is None:
+        changes["started_at"] = at
+    if new is InstanceStatus.RETRYING:
+        changes |= {"retry_count": old.retry_count + 1, "output": None, "error": None}
+        changes |= {"completed_at": None, "duration": None}
+    if new.terminal:
+        changes["completed_at"] = at
+        if old.started_at is not None:
+            changes["duration"] = max(0.0, (at - old.started_at).total_seconds())
+    return changes
+
+
+def _outcome(output: Any, error: ErrorRecord | Mapping[str, Any] | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {}
+    if output is not None:
+        outcome["output"] = output
+    if error is not None:
+        outcome["error"] = plain_json(error.to_dict() if isinstance(error, ErrorRecord) else error)
+    return outcome
