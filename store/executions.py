@@ -17,7 +17,7 @@ from .engine import Database
 from .models import NodeAttemptRow, NodeExecutionRow
 from .records import NodeAttempt, NodeExecution, Shape
 from .types import Status, UtcDateTime, seconds_between
-from .upsert import insert
+from .upsert import DIALECTS, Insert, insert
 
 _execution = Shape(NodeExecution, NodeExecutionRow, without=("attempts",))
 _attempt = Shape(NodeAttempt, NodeAttemptRow)
@@ -68,7 +68,7 @@ class Executions:
             "max_retries": max_attempts - 1,
         }
         with self._database.write() as connection:
-            row = connection.execute(_begin_statement(connection), values).one_or_none()
+            row = connection.execute(_BEGIN[connection.dialect.name], values).one_or_none()
             if row is None:
                 raise RealmError(
                     Code.FAILED_PRECONDITION,
@@ -78,11 +78,15 @@ class Executions:
             execution = _execution(row)
             if attempt > 1:
                 _close_abandoned(connection, execution.id, attempt, started_at)
-            first = {"status": NodeStatus.RUNNING, "started_at": started_at}
-            statement = insert(connection, NodeAttemptRow).on_conflict_do_nothing()
-            made = connection.execute(statement, {"execution_id": execution.id, "attempt": attempt, **first})
+            first = NodeAttempt(attempt=attempt, status=NodeStatus.RUNNING, started_at=started_at)
+            made = connection.execute(
+                _BEGIN_ATTEMPT[connection.dialect.name],
+                {"execution_id": execution.id, "attempt": attempt, "status": first.status, "started_at": started_at},
+            )
             if made.rowcount == 0:
                 _check_repeat(connection, execution, attempt, started_at)
+            if attempt == 1:
+                return replace(execution, attempts=(first,))
             return _with_attempts(connection, [execution])[0]
 
     def finish(
@@ -259,19 +263,21 @@ _CLOSE_EXECUTION = (
 )
 
 
-def _begin_statement(connection: Connection) -> Any:
-    statement = insert(connection, NodeExecutionRow)
-    new = statement.excluded
+def _begin(insert: Insert) -> Any:
+    new: Any = insert.excluded
     taken = ("node_type", "execution_key", "status", "input", "retry_count", "max_retries")
-    forgotten = dict.fromkeys(
-        ("completed_at", "duration", "output", "error", "reason", "resource_usage"), null()
-    )
-    return statement.on_conflict_do_update(
+    forgotten = dict.fromkeys(("completed_at", "duration", "output", "error", "reason", "resource_usage"), null())
+    repeatable = NodeExecutionRow.status != literal(NodeStatus.COMPLETED, Status(NodeStatus))
+    return insert.on_conflict_do_update(
         index_elements=_IDENTITY,
         set_={name: new[name] for name in taken} | forgotten,
-        where=(NodeExecutionRow.status != NodeStatus.COMPLETED)
-        & (NodeExecutionRow.retry_count <= new.retry_count),
+        where=repeatable & (NodeExecutionRow.retry_count <= new.retry_count),
     ).returning(*_execution.columns)
+
+
+# Built once: these run for every node.
+_BEGIN = {name: _begin(insert(name, NodeExecutionRow)) for name in DIALECTS}
+_BEGIN_ATTEMPT = {name: insert(name, NodeAttemptRow).on_conflict_do_nothing() for name in DIALECTS}
 
 
 def _close_abandoned(connection: Connection, execution_id: str, attempt: int, at: datetime) -> None:

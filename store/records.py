@@ -94,13 +94,13 @@ class NodeAttempt:
     attempt: int
     status: NodeStatus
     started_at: datetime
-    completed_at: datetime | None
-    duration: float | None
-    worker: str | None
-    device: str | None
-    error: Mapping[str, Any] | None
-    resource_usage: Mapping[str, Any] | None
-    notes: Mapping[str, Any] | None
+    completed_at: datetime | None = None
+    duration: float | None = None
+    worker: str | None = None
+    device: str | None = None
+    error: Mapping[str, Any] | None = None
+    resource_usage: Mapping[str, Any] | None = None
+    notes: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

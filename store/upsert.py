@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .models import Row
 
+DIALECTS = ("sqlite", "postgresql")
 
-def insert(connection: Connection, table: type[Row]) -> postgresql.Insert:
-    """An insert that knows ``on_conflict_do_nothing``, ``on_conflict_do_update`` and ``excluded``."""
-    statement: Any = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    return statement
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def insert(where: Connection | str, table: type[Row]) -> Insert:
+    """An insert that knows ``on_conflict_do_nothing``, ``on_conflict_do_update`` and ``excluded``, for a connection
+    or a dialect's name."""
+    name = where if isinstance(where, str) else where.dialect.name
+    return sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)
