@@ -96,6 +96,27 @@ class PlainProgress:
         self._terminal.say(line(event))
 
 
+class ServeLog:
+    """One line per instance that begins or ends, and per node that is tried again, for a platform that runs for days."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Write a line when the event matters to whoever watches."""
+        moment = time.strftime("%H:%M:%S")
+        if event.get("type") == "instance":
+            status = str(event.get("status"))
+            error = event.get("error") or {}
+            text = f"{ICONS.get(status, ('?', ''))[0]} {event.get('instance_id')} {event.get('workflow')} {status}"
+            if isinstance(event.get("duration"), int | float):
+                text += f" in {format_duration(round(event['duration'], 2))}"
+            text += f": {error.get('code')}: {error.get('message')}" if error else ""
+            self._terminal.say(f"{moment} {text}")
+        elif event.get("status") in ("retrying", "failed"):
+            self._terminal.say(f"{moment} {line(event)}  {event.get('instance_id')}")
+
+
 @dataclass
 class _Row:
     node_type: str

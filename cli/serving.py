@@ -1,0 +1,136 @@
+"""``realm deploy`` and ``realm serve``: what Prefect runs later, and everything on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from . import faults
+from .terminal import terminal
+
+if TYPE_CHECKING:
+    from ..core.settings import Settings
+    from ..deployments.deploy import Deployed
+
+
+def deploy(name: str, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Make a Prefect deployment of a registered workflow, with its parameters and schedules. Twice is fine.
+
+    Parameters
+    ----------
+    name
+        A registered workflow, or a definition file to register first.
+    json
+        As JSON.
+    """
+    from dataclasses import asdict
+
+    from ..core.settings import settings
+    from .logs import engines_quiet
+
+    out = terminal()
+    if Path(name).is_file():
+        from .records import put
+
+        if (found := put(Path(name))) is None:
+            return faults.INPUT_AT_FAULT
+        name = found.name
+    with engines_quiet(out):
+        deployed = _deploy(name, settings())
+    if json:
+        out.write_json(asdict(deployed))
+        return faults.OK
+    out.write(f"{deployed.name} {deployed.version}: deployed, entrypoint {deployed.entrypoint}")
+    for schedule in deployed.schedules:
+        out.write(f"  schedule {schedule}")
+    out.say(f"{deployed.url}\n`realm serve` runs it; prefect deployment run '{deployed.name}' starts one")
+    return faults.OK
+
+
+def serve(
+    *files: Path,
+    root: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
+    engine: Literal["prefect", "local"] = "prefect",
+) -> int:
+    """Run the platform on this machine until Ctrl-C: Prefect, Dask, and the triggers of the registered workflows.
+
+    What was running when it stops is carried on by the next start.
+
+    Parameters
+    ----------
+    files
+        Definitions to register first.
+    root
+        Another folder that nodes may read and write, repeatable. The working directory always may, unless settings say otherwise.
+    engine
+        prefect, or local for the journal and threads alone.
+    """
+    from ..core.settings import settings
+    from .definitions import checked
+    from .logs import engines_quiet
+    from .progress import ServeLog
+
+    out = terminal()
+    for file in files:
+        if checked(file) is None:
+            return faults.INPUT_AT_FAULT
+    with engines_quiet(out):
+        from ..deployments.serve import serve as serve_workflows
+
+        def ready(served: Any) -> None:
+            out.say(f"ready: {len(served.workflows)} workflows, {served.around.workers}")
+            for what, url in (("prefect", served.around.prefect_url), ("dask", served.around.dashboard_url)):
+                if url:
+                    out.say(f"  {what:<8} {url.removesuffix('/api')}")
+            out.say("  Ctrl-C ends everything")
+
+        return asyncio.run(
+            _until_signalled(
+                serve_workflows(
+                    settings(), files=files, roots=root, engine=engine, on_event=ServeLog(out), announce=out.say, ready=ready
+                )
+            )
+        )
+
+
+async def _until_signalled(work: Awaitable[None]) -> int:
+    """Run ``work``; the first Ctrl-C or SIGTERM ends it in order, a second one at once."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal stopped
+        stopped = True
+        terminal().say("stopping; once more stops at once")
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(one)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+    return faults.OK
+
+
+def _deploy(name: str, configured: Settings) -> Deployed:
+    from ..deployments.deploy import deploy as deploy_workflow
+    from ..deployments.prefect_server import ensure_server
+    from ..deployments.registration import registered
+    from ..deployments.surroundings import prefect_at
+    from ..store import Store
+
+    with Store.open(configured.database) as store:
+        workflow = registered(name, store, configured)
+        with ensure_server(configured, announce=terminal().say) as server, prefect_at(server.url):
+            return asyncio.run(deploy_workflow(workflow, api_url=server.url))
+
