@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,16 @@ from typing import Protocol
 from ..core.errors import Code, RealmError
 from ..core.references import file_uri, local_path
 from ..core.settings import Settings
+from .atomic import atomic_file, copy_atomically
+
+__all__ = [
+    "LocalObjectStore",
+    "ObjectStore",
+    "StoredObject",
+    "copy_atomically",
+    "open_object_store",
+    "open_s3",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +37,11 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Buckets of objects by key. Every write is atomic: a reader sees the old bytes, the new ones, or none."""
+    """Buckets of objects by key. Every write is atomic: a reader sees the old bytes, the new ones, or
+    none."""
 
     kind: str
+    """``s3``, or ``local-folder``."""
 
     def put_file(
         self,
@@ -41,8 +52,12 @@ class ObjectStore(Protocol):
         sha256: str,
         media_type: str,
         metadata: Mapping[str, str] | None = None,
+        overwrite: bool = True,
     ) -> StoredObject:
-        """Store ``path`` under ``key``. Idempotent: the same bytes under the same key are not written again."""
+        """Store ``path`` under ``key``. Idempotent: the same bytes under the same key are not written again.
+
+        Without ``overwrite``, other bytes under the key stay and ALREADY_EXISTS is raised.
+        """
         ...
 
     def head(self, bucket: str, key: str) -> StoredObject | None:
@@ -59,12 +74,18 @@ class ObjectStore(Protocol):
 
 
 class LocalObjectStore:
-    """An object store in a folder: ``folder/bucket/key``, with the sha256 and metadata beside each object."""
+    """An object store in a folder: objects at ``folder/bucket/key``, their metadata at
+    ``folder/.metadata/bucket/key.json``.
 
-    kind = "local"
+    The sha256 is always computed from the bytes, so that an object that a person changed by hand is seen as
+    changed.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    kind = "local-folder"
+
+    def __init__(self, folder: Path, *, create_buckets: bool = True) -> None:
         self.folder = folder
+        self._create_buckets = create_buckets
 
     def put_file(
         self,
@@ -75,22 +96,36 @@ class LocalObjectStore:
         sha256: str,
         media_type: str,
         metadata: Mapping[str, str] | None = None,
+        overwrite: bool = True,
     ) -> StoredObject:
         """See :class:`ObjectStore`."""
         target = self._path(bucket, key)
         size = path.stat().st_size
-        if target.is_file() and target.stat().st_size == size and _digest(target) == sha256:
-            return StoredObject(file_uri(target), size, sha256, created=False)
+        if _same(target, size, sha256):
+            return self._stored(bucket, key, target, sha256, created=False)
+        if not self._create_buckets and not (self.folder / bucket).is_dir():
+            raise RealmError(Code.NOT_FOUND, f"there is no bucket {bucket!r} in {self.folder}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        copy_atomically(path, target)
-        return StoredObject(file_uri(target), size, sha256)
+        try:
+            copy_atomically(path, target, sha256=sha256, overwrite=overwrite)
+        except RealmError as error:
+            if error.code is Code.ALREADY_EXISTS and _same(target, size, sha256):
+                return self._stored(bucket, key, target, sha256, created=False)  # another writer was first
+            raise
+        if metadata:
+            record = {"sha256": sha256, "media_type": media_type, "metadata": dict(metadata)}
+            beside = self._metadata_path(bucket, key)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(beside) as file:
+                file.write(json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True).encode())
+        return self._stored(bucket, key, target, sha256)
 
     def head(self, bucket: str, key: str) -> StoredObject | None:
         """See :class:`ObjectStore`."""
         target = self._path(bucket, key)
         if not target.is_file():
             return None
-        return StoredObject(file_uri(target), target.stat().st_size, _digest(target))
+        return self._stored(bucket, key, target, _digest(target))
 
     def fetch_file(self, uri: str, path: Path) -> None:
         """See :class:`ObjectStore`."""
@@ -105,26 +140,29 @@ class LocalObjectStore:
         if not target.is_file():
             return False
         target.unlink()
+        self._metadata_path(bucket, key).unlink(missing_ok=True)
         return True
+
+    def _stored(
+        self, bucket: str, key: str, target: Path, sha256: str, *, created: bool = True
+    ) -> StoredObject:
+        beside = self._metadata_path(bucket, key)
+        metadata: dict[str, str] = {}
+        if beside.is_file():
+            record = json.loads(beside.read_bytes())
+            metadata = record["metadata"] if record.get("sha256") == sha256 else {}
+        return StoredObject(file_uri(target), target.stat().st_size, sha256, created, metadata=metadata)
+
+    def _metadata_path(self, bucket: str, key: str) -> Path:
+        path = self._path(bucket, key)
+        return (self.folder / ".metadata" / path.relative_to(self.folder)).with_name(path.name + ".json")
 
     def _path(self, bucket: str, key: str) -> Path:
         parts = (bucket, *PurePosixPath(key).parts)
-        if any(part in ("", ".", "..", "/") or "\0" in part for part in parts) or "/" in bucket:
+        unusable = any(part in ("", ".", "..", "/") or "\0" in part for part in parts)
+        if unusable or not key or "/" in bucket or bucket.startswith(".metadata"):
             raise RealmError(Code.INVALID_ARGUMENT, f"{bucket}/{key} is not a usable object key")
         return self.folder.joinpath(*parts)
-
-
-def copy_atomically(source: Path, target: Path) -> None:
-    """Copy so that ``target`` is complete or untouched, whatever dies in between; its folder must exist."""
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with source.open("rb") as read, temporary.open("xb") as write:
-            shutil.copyfileobj(read, write, 1 << 20)
-            write.flush()
-            os.fsync(write.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_s3(settings: Settings) -> ObjectStore:
@@ -134,8 +172,24 @@ def open_s3(settings: Settings) -> ObjectStore:
     return S3ObjectStore.from_settings(settings)
 
 
-def _digest(path: Path) -> str:
-    import hashlib
+def open_object_store(
+    settings: Settings, *, create_buckets: bool = True, timeout: float = 30.0
+) -> ObjectStore:
+    """S3 or MinIO where an endpoint is configured, else the folder that stands in for it.
 
+    ``timeout``: seconds that the server may keep one request waiting.
+    """
+    if settings.s3_endpoint is None:
+        return LocalObjectStore(settings.object_folder, create_buckets=create_buckets)
+    from .s3 import S3ObjectStore
+
+    return S3ObjectStore.from_settings(settings, create_buckets=create_buckets, read_timeout=timeout)
+
+
+def _same(path: Path, size: int, sha256: str) -> bool:
+    return path.is_file() and path.stat().st_size == size and _digest(path) == sha256
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

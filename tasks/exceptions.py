@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..blocks.s3 import verdict_on
 from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.http_status import code_of_http_status
 from .redact import redact_tree, secret_values
 
 if TYPE_CHECKING:
@@ -187,74 +189,9 @@ def _os_error(error: OSError) -> Verdict | None:
     )
 
 
-_S3_CODES: dict[str, tuple[Code, str | None]] = {
-    "NoSuchKey": (Code.NOT_FOUND, None),
-    "NoSuchBucket": (Code.NOT_FOUND, "create the bucket, or set create_bucket: true"),
-    "NoSuchUpload": (Code.TRANSIENT_ERROR, None),
-    "AccessDenied": (Code.PERMISSION_DENIED, "check the policy of the access key"),
-    "AllAccessDisabled": (Code.PERMISSION_DENIED, None),
-    "InvalidAccessKeyId": (Code.UNAUTHENTICATED, "check MIRROR_REALM_S3_ACCESS_KEY"),
-    "SignatureDoesNotMatch": (Code.UNAUTHENTICATED, "check MIRROR_REALM_S3_SECRET_KEY"),
-    "ExpiredToken": (Code.UNAUTHENTICATED, "the credentials have expired"),
-    "RequestTimeTooSkewed": (Code.FAILED_PRECONDITION, "set this machine's clock"),
-    "SlowDown": (Code.TRANSIENT_ERROR, None),
-    "Throttling": (Code.TRANSIENT_ERROR, None),
-    "ThrottlingException": (Code.TRANSIENT_ERROR, None),
-    "RequestLimitExceeded": (Code.TRANSIENT_ERROR, None),
-    "RequestTimeout": (Code.TRANSIENT_ERROR, None),
-    "OperationAborted": (Code.TRANSIENT_ERROR, None),
-    "ServiceUnavailable": (Code.UNAVAILABLE, None),
-    "InternalError": (Code.DEPENDENCY_FAILURE, None),
-    "BadDigest": (Code.DATA_CORRUPTED, "the bytes changed on the way; try again"),
-    "XAmzContentSHA256Mismatch": (Code.DATA_CORRUPTED, "the bytes changed on the way; try again"),
-    "PreconditionFailed": (Code.ALREADY_EXISTS, None),
-    "EntityTooLarge": (Code.OUT_OF_RANGE, None),
-    "QuotaExceeded": (Code.QUOTA_EXCEEDED, None),
-    "XMinioStorageFull": (Code.RESOURCE_EXHAUSTED, "the object store is full"),
-    "InvalidBucketName": (
-        Code.INVALID_ARGUMENT,
-        "bucket names are 3-63 lower-case letters, digits, dots, hyphens",
-    ),
-    "KeyTooLongError": (Code.INVALID_ARGUMENT, None),
-}
-
-_HTTP_CODES: dict[int, Code] = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.NOT_FOUND,
-    405: Code.INVALID_ARGUMENT,
-    408: Code.UNAVAILABLE,
-    409: Code.ALREADY_EXISTS,
-    410: Code.NOT_FOUND,
-    412: Code.FAILED_PRECONDITION,
-    413: Code.OUT_OF_RANGE,
-    415: Code.UNSUPPORTED_FILE_TYPE,
-    416: Code.OUT_OF_RANGE,
-    422: Code.INVALID_ARGUMENT,
-    425: Code.UNAVAILABLE,
-    429: Code.UNAVAILABLE,
-    501: Code.UNIMPLEMENTED,
-    503: Code.UNAVAILABLE,
-    504: Code.UNAVAILABLE,
-}
-
-
-def code_of_http_status(status: int) -> Code:
-    """The code that an HTTP answer with ``status`` means for the caller."""
-    if status in _HTTP_CODES:
-        return _HTTP_CODES[status]
-    return Code.DEPENDENCY_FAILURE if status >= 500 else Code.FAILED_PRECONDITION
-
-
 def _client_error(error: Any) -> Verdict:
-    answer = error.response or {}
-    s3_code = str(answer.get("Error", {}).get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
-    code, hint = _S3_CODES.get(
-        s3_code, (code_of_http_status(status) if status else Code.DEPENDENCY_FAILURE, None)
-    )
-    return Verdict(code, None, hint, {"service_code": s3_code, "status": status})
+    code, hint, details = verdict_on(error.response or {})
+    return Verdict(code, None, hint, details)
 
 
 def _http_status_error(error: Any) -> Verdict | None:
@@ -269,6 +206,8 @@ def _operational_error(error: Any) -> Verdict:
         return Verdict(Code.TRANSIENT_ERROR, f"the database is busy: {text}")
     if "disk is full" in text or "No space left" in text:
         return Verdict(Code.RESOURCE_EXHAUSTED, f"the database's disk is full: {text}")
+    if any(words in text for words in ("syntax error", "no such table", "no such column")):
+        return Verdict(Code.INVALID_ARGUMENT, text)  # SQLite calls these operational too
     return Verdict(
         Code.UNAVAILABLE, f"the database cannot be used: {text}", "check the database's address and state"
     )
@@ -328,7 +267,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "ssl.SSLError": _UNREACHED,
     "json.decoder.JSONDecodeError": lambda e: Verdict(Code.INVALID_ARGUMENT, f"not valid JSON: {e}"),
-    "csv.Error": lambda e: Verdict(Code.INVALID_ARGUMENT, f"not valid CSV: {e}"),
+    "_csv.Error": lambda e: Verdict(Code.INVALID_ARGUMENT, f"not valid CSV: {e}"),
     "xml.etree.ElementTree.ParseError": lambda e: Verdict(Code.INVALID_ARGUMENT, f"not valid XML: {e}"),
     "xml.parsers.expat.ExpatError": lambda e: Verdict(Code.INVALID_ARGUMENT, f"not valid XML: {e}"),
     "zipfile.BadZipFile": _BAD_ARCHIVE,
