@@ -55,12 +55,16 @@ def main() -> None:
         },
         rounds=7,
     )
-    report = Report("startup", "Start-up of the compiler and of `realm validate`", "0.3 s of our own; no engine imported")
+    report = Report(
+        "startup", "Start-up of the compiler and of `realm validate`", "0.3 s of our own; no engine imported"
+    )
     report.compare(series, against="python itself")
     ours = series["compiler: import, analyze"].median - series["libraries of the compiler"].median
     cli = series["realm validate"].median - series["libraries of realm validate"].median
     heavy = sorted(set(HEAVY) & {m.partition(".")[0] for m in needed_validate})
-    report.note(f"of our own: compiler {readable(max(ours, 1e-9))}, realm validate {readable(max(cli, 1e-9))}")
+    report.note(
+        f"of our own: compiler {readable(max(ours, 1e-9))}, realm validate {readable(max(cli, 1e-9))}"
+    )
     report.note(f"engines imported by realm validate: {', '.join(heavy) or 'none'}")
     report.facts["own_seconds"] = {"compiler": round(ours, 4), "realm validate": round(cli, 4)}
     report.write()

@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("mirror-realm", "prefect", "prefect-dask", "distributed", "sqlalchemy", "pydantic", "pillow", "torch")
+PACKAGES = (
+    "mirror-realm",
+    "prefect",
+    "prefect-dask",
+    "distributed",
+    "sqlalchemy",
+    "pydantic",
+    "pillow",
+    "torch",
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,9 @@ def stopwatch(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def pairwise(candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 5, warmup: int = 1) -> dict[str, Series]:
+def pairwise(
+    candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 5, warmup: int = 1
+) -> dict[str, Series]:
     """Time the candidates in turns, the order reversed every other round, after ``warmup`` rounds that do not count.
 
     A candidate may time itself and return the seconds as a float; otherwise the whole call is timed.
@@ -166,7 +177,9 @@ class Report:
             "notes": self.notes,
             **self.facts,
         }
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8"
+        )
         return path
 
     def text(self) -> str:
@@ -174,7 +187,10 @@ class Report:
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         cells = [columns, *([str(row.get(column, "")) for column in columns] for row in self.rows)]
         widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in cells
+        ]
         head = f"\n{self.title}" + (f"\ntarget: {self.target}" if self.target else "")
         where = f"{os.cpu_count()} cores, load {self.load_before} before and {load()} after"
         return "\n".join([head, "", *lines, "", *self.notes, where])

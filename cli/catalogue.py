@@ -56,7 +56,9 @@ def nodes(
     return faults.OK if listed else faults.INPUT_AT_FAULT
 
 
-def schema(node_type: str | None = None, /, *, output: Annotated[Path | None, Parameter(alias="-o")] = None) -> int:
+def schema(
+    node_type: str | None = None, /, *, output: Annotated[Path | None, Parameter(alias="-o")] = None
+) -> int:
     """Print the JSON Schema of definitions, for completion and checks while you type.
 
     Parameters

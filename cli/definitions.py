@@ -40,7 +40,9 @@ def validate(
     from ..compiler.diagnostics import render
 
     if not files:
-        faults.complain(terminal(), "name at least one definition", "for example: realm validate workflow.yaml")
+        faults.complain(
+            terminal(), "name at least one definition", "for example: realm validate workflow.yaml"
+        )
         return faults.USAGE
     analyses = [read(file) for file in files]
     findings = [d for analysis in analyses for d in analysis.diagnostics]

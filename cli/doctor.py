@@ -113,10 +113,14 @@ def _packages(settings: Settings) -> Finding:
 def _command(settings: Settings) -> Finding:
     found = shutil.which("realm")
     if found is None:
-        return Finding("command", "warn", "`realm` is not on PATH", f"export PATH={Path(sys.executable).parent}:$PATH")
+        return Finding(
+            "command", "warn", "`realm` is not on PATH", f"export PATH={Path(sys.executable).parent}:$PATH"
+        )
     if Path(found).resolve().parent != Path(sys.executable).parent.resolve():
         # realmd ships a command of the same name.
-        return Finding("command", "warn", f"`realm` on PATH is {found}, another program", "call it mirror-realm")
+        return Finding(
+            "command", "warn", f"`realm` on PATH is {found}, another program", "call it mirror-realm"
+        )
     return Finding("command", "ok", found)
 
 
@@ -124,7 +128,9 @@ def _home(settings: Settings) -> Finding:
     home = settings.home
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding("home", "fail", f"{home} cannot be written", "export MIRROR_REALM_HOME=<a folder of yours>")
+        return Finding(
+            "home", "fail", f"{home} cannot be written", "export MIRROR_REALM_HOME=<a folder of yours>"
+        )
     free = shutil.disk_usage(nearest).free / (1 << 30)
     if free < 1:
         return Finding("home", "warn", f"{home}: {free:.1f} GiB free", "make room, or set MIRROR_REALM_HOME")
@@ -156,7 +162,9 @@ def _database(settings: Settings) -> Finding:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        return Finding("database", "fail", f"{shown}: {reason}", "start it, or correct MIRROR_REALM_DATABASE_URL")
+        return Finding(
+            "database", "fail", f"{shown}: {reason}", "start it, or correct MIRROR_REALM_DATABASE_URL"
+        )
     finally:
         engine.dispose()
     return Finding("database", "ok", shown)
@@ -181,9 +189,13 @@ def _prefect(settings: Settings) -> Finding:
 
 def _dask(settings: Settings) -> Finding:
     if settings.dask_scheduler:
-        return _reach("dask", settings.dask_scheduler, "start the scheduler, or unset MIRROR_REALM_DASK_SCHEDULER")
+        return _reach(
+            "dask", settings.dask_scheduler, "start the scheduler, or unset MIRROR_REALM_DASK_SCHEDULER"
+        )
     workers = settings.workers or os.cpu_count() or 1
-    return Finding("dask", "ok", f"no scheduler configured: a local cluster on this machine ({workers} cores)")
+    return Finding(
+        "dask", "ok", f"no scheduler configured: a local cluster on this machine ({workers} cores)"
+    )
 
 
 def _gpu(settings: Settings) -> Finding:
@@ -196,16 +208,22 @@ def _gpu(settings: Settings) -> Finding:
     if answer.returncode or not names:
         return Finding("gpu", "warn", "nvidia-smi finds no GPU", "nvidia-smi says why")
     if find_spec("torch") is None:
-        return Finding("gpu", "warn", f"{names}, but torch is not installed", "pip install 'mirror-realm[ai]'")
+        return Finding(
+            "gpu", "warn", f"{names}, but torch is not installed", "pip install 'mirror-realm[ai]'"
+        )
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("gpu", "warn", f"{names}, but torch {torch.__version__} cannot use it", "install a CUDA build")
+        return Finding(
+            "gpu", "warn", f"{names}, but torch {torch.__version__} cannot use it", "install a CUDA build"
+        )
     return Finding("gpu", "ok", names)
 
 
 def _ai(settings: Settings) -> Finding:
-    missing = [name for name in ("torch", "torchvision", "spandrel", "safetensors") if find_spec(name) is None]
+    missing = [
+        name for name in ("torch", "torchvision", "spandrel", "safetensors") if find_spec(name) is None
+    ]
     if missing:
         detail = f"{', '.join(missing)} not installed: Real-ESRGAN cannot run, `fallback: classical` can"
         return Finding("ai", "warn", detail, "pip install 'mirror-realm[ai]'")
@@ -233,14 +251,21 @@ def _faces(settings: Settings) -> Finding:
 
     cascade = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
     if not cascade.is_file():
-        return Finding("faces", "warn", f"OpenCV {cv2.__version__} has no cascade", "pip install 'opencv-python>=4.13,<5'")
+        return Finding(
+            "faces",
+            "warn",
+            f"OpenCV {cv2.__version__} has no cascade",
+            "pip install 'opencv-python>=4.13,<5'",
+        )
     return Finding("faces", "ok", f"OpenCV {cv2.__version__} with its face cascade")
 
 
 def _objects(settings: Settings) -> Finding:
     if settings.s3_endpoint:
         return _reach("objects", settings.s3_endpoint, "start it, or correct MIRROR_REALM_S3_ENDPOINT")
-    return Finding("objects", "ok", f"no S3 endpoint configured: buckets are folders in {settings.object_folder}")
+    return Finding(
+        "objects", "ok", f"no S3 endpoint configured: buckets are folders in {settings.object_folder}"
+    )
 
 
 def _reach(name: str, address: str, fix: str) -> Finding:

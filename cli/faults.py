@@ -56,7 +56,9 @@ def _report_realm_error(error: RealmError, terminal: Terminal) -> int:
         return INPUT_AT_FAULT
     if error.record.traceback and not terminal.debug:
         where = _log(error.record.traceback)
-        terminal.complain(f"    the traceback is in {where}" if where else "    run again with --debug for the traceback")
+        terminal.complain(
+            f"    the traceback is in {where}" if where else "    run again with --debug for the traceback"
+        )
     return SYSTEM_AT_FAULT
 
 

@@ -141,7 +141,9 @@ class LiveProgress:
     def __enter__(self) -> LiveProgress:
         from rich.live import Live
 
-        self._live = Live(get_renderable=self.table, console=self._terminal.error_console, refresh_per_second=8)
+        self._live = Live(
+            get_renderable=self.table, console=self._terminal.error_console, refresh_per_second=8
+        )
         self._live.start()
         return self
 
@@ -218,4 +220,8 @@ def _state(row: _Row) -> str:
 def _time(row: _Row) -> str:
     if row.status == "running" and row.since:
         return f"{time.monotonic() - row.since:.1f}s"
-    return format_duration(round(row.duration, 2)) if row.duration is not None and row.status != "pending" else ""
+    return (
+        format_duration(round(row.duration, 2))
+        if row.duration is not None and row.status != "pending"
+        else ""
+    )

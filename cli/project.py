@@ -50,7 +50,7 @@ def init(directory: Path = Path(), /, *, force: Annotated[bool, Parameter(negati
     folder = directory.absolute()
     if (taken := [name for name in files if (folder / name).exists()]) and not force:
         raise RealmError(
-                Code.ALREADY_EXISTS,
+            Code.ALREADY_EXISTS,
             f"{directory} already has {', '.join(taken)}",
             hint="choose another folder, or --force to overwrite",
         )
@@ -85,7 +85,9 @@ def project_files(name: str) -> dict[str, str | Path]:
 
 def settings_template() -> str:
     """Every setting with what it means, commented out."""
-    lines = ["# Mirror Realm's settings. An environment variable MIRROR_REALM_<NAME> overrides a line of this file."]
+    lines = [
+        "# Mirror Realm's settings. An environment variable MIRROR_REALM_<NAME> overrides a line of this file."
+    ]
     for name, field in Settings.model_fields.items():
         if name == "home":
             continue

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from ..deployments.registration import Registered
     from ..store import Instance, Store
 
-Status = Literal["pending", "running", "paused", "waiting", "compensating", "retrying", "completed", "failed", "canceled"]
+Status = Literal[
+    "pending", "running", "paused", "waiting", "compensating", "retrying", "completed", "failed", "canceled"
+]
 
-instances = App(name="instances", help="The runs of workflows: list them, look into one.", help_format="plaintext")
+instances = App(
+    name="instances", help="The runs of workflows: list them, look into one.", help_format="plaintext"
+)
 
 
 def register(file: Path, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
@@ -35,9 +39,18 @@ def register(file: Path, /, *, json: Annotated[bool, Parameter(negative=())] = F
         return faults.INPUT_AT_FAULT
     out = terminal()
     if json:
-        out.write_json({"name": found.name, "version": found.version, "created": found.created, "source": str(found.path)})
+        out.write_json(
+            {
+                "name": found.name,
+                "version": found.version,
+                "created": found.created,
+                "source": str(found.path),
+            }
+        )
         return faults.OK
-    out.write(f"{found.name} {found.version}: {'registered' if found.created else 'registered before, nothing changed'}")
+    out.write(
+        f"{found.name} {found.version}: {'registered' if found.created else 'registered before, nothing changed'}"
+    )
     out.say(f"next: realm run {found.name}, realm deploy {found.name}, or realm serve")
     return faults.OK
 
@@ -131,19 +144,27 @@ def _find(store: Store, id: str | None) -> Instance:
     if id is None:
         if newest := store.instances.list(limit=1):
             return newest[0]
-        raise RealmError(Code.NOT_FOUND, "there is no instance yet", hint="`realm run workflow.yaml` makes one")
+        raise RealmError(
+            Code.NOT_FOUND, "there is no instance yet", hint="`realm run workflow.yaml` makes one"
+        )
     try:
         return store.instances.get(id)
     except RealmError as error:
         if error.code is not Code.NOT_FOUND:
             raise
-        matches = [i for i in store.instances.list(limit=1000) if i.id.removeprefix("inst-").startswith(id.removeprefix("inst-"))]
+        matches = [
+            i
+            for i in store.instances.list(limit=1000)
+            if i.id.removeprefix("inst-").startswith(id.removeprefix("inst-"))
+        ]
         if len(matches) == 1:
             return matches[0]
         if matches:
             hint = f"more than one begins so: {', '.join(i.id for i in matches[:5])}"
             raise RealmError(Code.INVALID_ARGUMENT, f"{id} is not one instance", hint=hint) from None
-        raise RealmError(Code.NOT_FOUND, f"no instance {id}", hint="`realm instances list` shows them") from None
+        raise RealmError(
+            Code.NOT_FOUND, f"no instance {id}", hint="`realm instances list` shows them"
+        ) from None
 
 
 def _row(instance: Instance) -> dict[str, Any]:
@@ -157,7 +178,9 @@ def _row(instance: Instance) -> dict[str, Any]:
         "started_at": instance.started_at.isoformat() if instance.started_at else None,
         "completed_at": instance.completed_at.isoformat() if instance.completed_at else None,
         "duration": instance.duration,
-        "error": {"code": instance.error.get("code"), "message": instance.error.get("message")} if instance.error else None,
+        "error": {"code": instance.error.get("code"), "message": instance.error.get("message")}
+        if instance.error
+        else None,
     }
 
 
@@ -168,7 +191,9 @@ def _print_table(found: list[Instance]) -> None:
     from .progress import ICONS
     from .results import seconds
 
-    table = Table("instance", "workflow", "status", "trigger", "started", "took", "", box=None, pad_edge=False)
+    table = Table(
+        "instance", "workflow", "status", "trigger", "started", "took", "", box=None, pad_edge=False
+    )
     for instance in found:
         status = str(instance.status)
         sign, style = ICONS.get(status, ("", ""))

@@ -40,7 +40,9 @@ def headline(result: Mapping[str, Any]) -> Text:
     """One line: what, how it ended, how long it took, which instance."""
     status = str(result.get("status"))
     sign, style = ICONS.get(status, ("?", ""))
-    text = Text.assemble((f"{sign} ", style), (f"{result['workflow']} {result['version']}", "bold"), " ", (status, style))
+    text = Text.assemble(
+        (f"{sign} ", style), (f"{result['workflow']} {result['version']}", "bold"), " ", (status, style)
+    )
     if result.get("duration") is not None:
         text.append(f" in {seconds(result['duration'])}")
     return text.append(f"  {result['instance_id']}", style="dim")
@@ -77,7 +79,12 @@ def lines(value: Any, indent: int = 1) -> Iterator[tuple[str, str]]:
         if isinstance(item, Mapping) and item and indent < DEEPEST:
             yield f"{pad}{key}", ""
             yield from lines(item, indent + 1)
-        elif isinstance(item, list) and item and all(isinstance(entry, Mapping) for entry in item) and indent < DEEPEST:
+        elif (
+            isinstance(item, list)
+            and item
+            and all(isinstance(entry, Mapping) for entry in item)
+            and indent < DEEPEST
+        ):
             yield f"{pad}{key}", ""
             for entry in item[:LONGEST]:
                 yield f"{pad}  - ", ", ".join(f"{k} {_short(v)}" for k, v in entry.items())
@@ -95,7 +102,11 @@ def seconds(value: float | None) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(_short(entry) for entry in value[:LONGEST])
-        return shown + (f", … and {len(value) - LONGEST} more" if len(value) > LONGEST else "") if value else "none"
+        return (
+            shown + (f", … and {len(value) - LONGEST} more" if len(value) > LONGEST else "")
+            if value
+            else "none"
+        )
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -120,9 +131,13 @@ def _sentence(error: Mapping[str, Any]) -> str:
 
 
 def _show_error(console: Any, error: Mapping[str, Any]) -> None:
-    console.print(Text.assemble(("\nerror ", "red"), (str(error.get("code")), "bold red"), f": {error.get('message')}"))
+    console.print(
+        Text.assemble(("\nerror ", "red"), (str(error.get("code")), "bold red"), f": {error.get('message')}")
+    )
     details = error.get("details") or {}
-    place = " ".join(f"{key.replace('_', ' ')} {details[key]}" for key in ("node_id", "at", "worker") if details.get(key))
+    place = " ".join(
+        f"{key.replace('_', ' ')} {details[key]}" for key in ("node_id", "at", "worker") if details.get(key)
+    )
     if place:
         console.print(Text(f"  in {place}", style="dim"))
     if error.get("hint"):
@@ -137,7 +152,12 @@ def _show_next(console: Any, result: Mapping[str, Any]) -> None:
     if url := result.get("prefect_url"):
         console.print(Text.assemble(("prefect   ", "dim"), str(url)), soft_wrap=True)
         if not _answers(str(url)):
-            console.print(Text("          the embedded server ended with this run; `realm serve` shows it there again", style="dim"))
+            console.print(
+                Text(
+                    "          the embedded server ended with this run; `realm serve` shows it there again",
+                    style="dim",
+                )
+            )
 
 
 def _answers(url: str) -> bool:

@@ -89,7 +89,9 @@ def instance_input(pairs: Sequence[str], file: Path | None = None) -> dict[str, 
         for key in path[:-1]:
             inner = target.setdefault(key, {})
             if not isinstance(inner, dict):
-                raise RealmError(Code.INVALID_ARGUMENT, f"--input {pair}: {key} already has a value that is no object")
+                raise RealmError(
+                    Code.INVALID_ARGUMENT, f"--input {pair}: {key} already has a value that is no object"
+                )
             target = inner
         target[path[-1]] = value
     return given
@@ -128,7 +130,11 @@ def _analysis(target: str) -> Analysis | None:
     if path.is_file() or target == "-":
         return checked(path)
     if path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1:
-        raise RealmError(Code.NOT_FOUND, f"there is no file {target}", hint="`realm init` writes a definition to start from")
+        raise RealmError(
+            Code.NOT_FOUND,
+            f"there is no file {target}",
+            hint="`realm init` writes a definition to start from",
+        )
     return _registered(target)
 
 
@@ -196,7 +202,9 @@ def _plan(
     out = terminal()
     document = definition.document()
     if json:
-        out.write_json({"workflow": definition.name, "version": definition.version, "input": given, **document})
+        out.write_json(
+            {"workflow": definition.name, "version": definition.version, "input": given, **document}
+        )
         return faults.OK
     from rich.table import Table
     from rich.text import Text
@@ -219,7 +227,9 @@ def _check_input(schema: Mapping[str, Any] | None, given: Mapping[str, Any]) -> 
         return
     from jsonschema import Draft202012Validator
 
-    for error in sorted(Draft202012Validator(dict(schema)).iter_errors(dict(given)), key=lambda e: e.json_path):
+    for error in sorted(
+        Draft202012Validator(dict(schema)).iter_errors(dict(given)), key=lambda e: e.json_path
+    ):
         where = error.json_path.removeprefix("$.")
         hint = "give it with --input KEY=VALUE or --input-file"
         raise RealmError(Code.INVALID_ARGUMENT, f"input {where}: {error.message}", hint=hint)
@@ -229,7 +239,9 @@ def _pair(text: str, option: str, example: str) -> tuple[list[str], Any]:
     key, separator, value = text.partition("=")
     path = key.split(".")
     if not separator or not all(path):
-        raise RealmError(Code.INVALID_ARGUMENT, f"{option} {text}", hint=f"write KEY=VALUE, as in {option} {example}")
+        raise RealmError(
+            Code.INVALID_ARGUMENT, f"{option} {text}", hint=f"write KEY=VALUE, as in {option} {example}"
+        )
     try:
         return path, json_module.loads(value)
     except json_module.JSONDecodeError:
@@ -248,5 +260,7 @@ def _load(file: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - ruamel raises many types; each means that the file is not right
         raise RealmError(Code.INVALID_ARGUMENT, f"--input-file {file}: {error}") from None
     if not isinstance(value, dict):
-        raise RealmError(Code.INVALID_ARGUMENT, f"--input-file {file} must hold an object, as in {{file_path: photo.jpg}}")
+        raise RealmError(
+            Code.INVALID_ARGUMENT, f"--input-file {file} must hold an object, as in {{file_path: photo.jpg}}"
+        )
     return value

@@ -92,7 +92,13 @@ def serve(
         return asyncio.run(
             _until_signalled(
                 serve_workflows(
-                    settings(), files=files, roots=root, engine=engine, on_event=ServeLog(out), announce=out.say, ready=ready
+                    settings(),
+                    files=files,
+                    roots=root,
+                    engine=engine,
+                    on_event=ServeLog(out),
+                    announce=out.say,
+                    ready=ready,
                 )
             )
         )
@@ -133,4 +139,3 @@ def _deploy(name: str, configured: Settings) -> Deployed:
         workflow = registered(name, store, configured)
         with ensure_server(configured, announce=terminal().say) as server, prefect_at(server.url):
             return asyncio.run(deploy_workflow(workflow, api_url=server.url))
-

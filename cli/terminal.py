@@ -84,7 +84,12 @@ class Terminal:
         wide = None if stream.isatty() or os.environ.get("COLUMNS") else 200
         color = color_wanted(stream)
         return Console(
-            file=stream, width=wide, no_color=not color, force_terminal=color or None, highlight=False, soft_wrap=False
+            file=stream,
+            width=wide,
+            no_color=not color,
+            force_terminal=color or None,
+            highlight=False,
+            soft_wrap=False,
         )
 
 
