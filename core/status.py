@@ -65,7 +65,7 @@ _N = NodeStatus
 NODE_TRANSITIONS: Mapping[NodeStatus, frozenset[NodeStatus]] = {
     _N.PENDING: frozenset({_N.RUNNING, _N.SKIPPED, _N.CANCELED, _N.FAILED}),
     _N.RUNNING: frozenset({_N.COMPLETED, _N.FAILED, _N.CANCELED, _N.RETRYING}),
-    _N.RETRYING: frozenset({_N.RUNNING, _N.FAILED, _N.CANCELED}),
+    _N.RETRYING: frozenset({_N.RUNNING, _N.FAILED, _N.CANCELED, _N.SKIPPED}),
     _N.FAILED: frozenset({_N.RETRYING}),
     _N.CANCELED: frozenset({_N.RETRYING}),
     _N.COMPLETED: frozenset({_N.RETRYING}),

@@ -1,7 +1,8 @@
 """The journal: what was registered, accepted, run and found. SQLite by default, PostgreSQL by URL.
 
-Imports ``core`` only. Start reading at :mod:`.store` (the front door), then :mod:`.models` (the tables) and one
-repository, such as :mod:`.instances`. :mod:`.engine` knows the databases, :mod:`.migrate` brings them up to date.
+Imports ``core`` only. Start reading at :mod:`.store` (the front door), then :mod:`.models` (the tables) and
+one repository, such as :mod:`.instances`. :mod:`.engine` knows the databases, :mod:`.migrate` brings them up
+to date.
 
 Importing this package imports SQLAlchemy; node families and the compiler import it inside functions.
 """

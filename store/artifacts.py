@@ -26,8 +26,8 @@ class Artifacts:
     def record(
         self, instance_id: str, execution_id: str | None, references: Iterable[Mapping[str, Any]]
     ) -> None:
-        """Note the files (``uri, sha256, size, media_type, name``) that a node made. The same file of the same node
-        execution is noted once, so a retry may record again; more keys are ignored."""
+        """Note the files (``uri, sha256, size, media_type, name``) that a node made. The same file of the
+        same node execution is noted once, so a retry may record again; more keys are ignored."""
         now = datetime.now(UTC)
         rows = [
             {

@@ -1,10 +1,11 @@
 """What the databases cannot hold, made holdable, in this one place.
 
-PostgreSQL refuses NUL in text and in ``jsonb``; neither database holds lone surrogates (which undecodable file
-names bring); JSON has no NaN or infinity. Both databases get the same treatment, so that they hold the same:
+PostgreSQL refuses NUL in text and in ``jsonb``; neither database holds lone surrogates (which undecodable
+file names bring); JSON has no NaN or infinity. Both databases get the same treatment, so that they hold the
+same:
 
-- NUL and lone surrogates in text, keys and values become their escapes written out: ``\\u0000``, ``\\udcff``. The
-  mapping keeps distinct names distinct;
+- NUL and lone surrogates in text, keys and values become their escapes written out: ``\\u0000``, ``\\udcff``.
+  The mapping keeps distinct names distinct;
 - ``NaN``, ``Infinity`` and ``-Infinity`` become these very strings, which Pydantic reads back as floats.
 """
 
@@ -37,7 +38,8 @@ def clean_text(text: str) -> str:
 
 
 def encode_json(value: Any, *, fallback: Callable[[Any], Any] | None = None) -> str:
-    """``value`` as JSON text that both databases hold. Mappings, sequences, sets, dates and paths are accepted.
+    """``value`` as JSON text that both databases hold. Mappings, sequences, sets, dates and paths are
+    accepted.
 
     Anything else goes through ``fallback``; without one it raises INVALID_ARGUMENT, as do cycles.
     """

@@ -22,9 +22,9 @@ BUSY_SECONDS = 30
 class Database:
     """A database and its transactions. Safe for threads; each thread has its own transaction.
 
-    On SQLite every write transaction begins IMMEDIATE: a transaction that reads first and writes later would lose
-    at once, whatever the timeout, when another process wrote in between. Writers of one process queue on a lock,
-    which is fairer and faster than SQLite's polling.
+    On SQLite every write transaction begins IMMEDIATE: a transaction that reads first and writes later would
+    lose at once, whatever the timeout, when another process wrote in between. Writers of one process queue on
+    a lock, which is fairer and faster than SQLite's polling.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -42,7 +42,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A connection in a write transaction: the thread's open one, else a new one that commits at the end."""
+        """A connection in a write transaction: the thread's open one, else a new one that commits at the
+        end."""
         current: Connection | None = getattr(self._local, "connection", None)
         if current is not None:
             with translated(self.url):
@@ -75,7 +76,7 @@ class Database:
         if not database or database == ":memory:" or "mode=memory" in database:
             raise RealmError(
                 Code.INVALID_ARGUMENT,
-                "the store needs a SQLite file: an in-memory database has one connection and no second process",
+                "the store needs a SQLite file: other processes cannot open a database in memory",
                 hint="write sqlite:////absolute/path/realm.db",
             )
         try:
@@ -139,9 +140,9 @@ def _set_wal(engine: Engine) -> None:
             try:
                 raw.cursor().execute("PRAGMA journal_mode = WAL")
                 return
-            except Exception as error:  # noqa: BLE001 - the driver's own class; only its "locked" is waited for
+            except engine.dialect.loaded_dbapi.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
+                    raise exc.OperationalError(None, None, error) from error
                 time.sleep(0.02)
     finally:
         raw.close()
@@ -149,7 +150,8 @@ def _set_wal(engine: Engine) -> None:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into ours: what the caller sent, what the database refuses, what may be retried."""
+    """Turn the driver's errors into ours: what the caller sent, what the database refuses, what may be
+    retried."""
     try:
         yield
     except exc.StatementError as error:
@@ -172,5 +174,9 @@ def _translate(error: exc.SQLAlchemyError, url: URL) -> RealmError:
     if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
         return RealmError(
             Code.UNAVAILABLE, f"the database {place} does not answer: {reason}", hint="realm doctor checks it"
+        )
+    if "not a database" in reason or "malformed" in reason:
+        return RealmError(
+            Code.DATA_CORRUPTED, f"the database {place} is damaged: {reason}", hint="restore it from a backup"
         )
     return RealmError(Code.INTERNAL_ERROR, f"the database {place} failed: {reason}")

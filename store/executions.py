@@ -47,11 +47,11 @@ class Executions:
         execution_key: str | None = None,
         started_at: datetime | None = None,
     ) -> NodeExecution:
-        """Record that attempt number ``attempt`` (from 1) of a node starts now; the execution becomes running.
+        """Record that attempt number ``attempt`` (from 1) of a node starts; the execution becomes running.
 
-        An attempt still open from a process that died is closed as failed. Repeating the very same call changes
-        nothing. FAILED_PRECONDITION when the node is completed (see :meth:`reopen`), ABORTED when somebody else
-        began this attempt: two processes run the same instance.
+        An attempt still open from a process that died is closed as failed. Repeating the very same call
+        changes nothing. FAILED_PRECONDITION when the node is completed (see :meth:`reopen`), ABORTED when
+        somebody else began this attempt: two processes run the same instance.
         """
         started_at = started_at or datetime.now(UTC)
         values = {
@@ -81,7 +81,12 @@ class Executions:
             first = NodeAttempt(attempt=attempt, status=NodeStatus.RUNNING, started_at=started_at)
             made = connection.execute(
                 _BEGIN_ATTEMPT[connection.dialect.name],
-                {"execution_id": execution.id, "attempt": attempt, "status": first.status, "started_at": started_at},
+                {
+                    "execution_id": execution.id,
+                    "attempt": attempt,
+                    "status": first.status,
+                    "started_at": started_at,
+                },
             )
             if made.rowcount == 0:
                 _check_repeat(connection, execution, attempt, started_at)
@@ -105,7 +110,7 @@ class Executions:
     ) -> None:
         """Record how an attempt ended. ``retrying`` closes the attempt as failed and keeps the node open.
 
-        Repeating the very same call changes nothing; ending an attempt twice in two ways is FAILED_PRECONDITION.
+        Repeating the very same call changes nothing; ending an attempt in two ways is FAILED_PRECONDITION.
         """
         if status not in _FINISHES:
             raise RealmError(Code.INVALID_ARGUMENT, f"an attempt does not end as {status}")
@@ -156,8 +161,8 @@ class Executions:
         reason: str,
         at: datetime | None = None,
     ) -> None:
-        """Record that a node will not run, and why. Skipping again changes the reason; FAILED_PRECONDITION when the
-        node is running or has completed."""
+        """Record that a node will not run, and why. Skipping again changes the reason; FAILED_PRECONDITION
+        when the node is running or has completed."""
         at = at or datetime.now(UTC)
         values = {
             "id": new_id("node"),
@@ -188,7 +193,7 @@ class Executions:
                 )
 
     def cancel_open(self, instance_id: str, reason: str, *, at: datetime | None = None) -> int:
-        """Cancel every node of the instance that is not decided, with its open attempt; returns how many nodes."""
+        """Cancel every undecided node of the instance, with its open attempt; returns how many nodes."""
         at = at or datetime.now(UTC)
         undecided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.in_(_OPEN)
         ids = select(NodeExecutionRow.id).where(undecided)
@@ -266,7 +271,9 @@ _CLOSE_EXECUTION = (
 def _begin(insert: Insert) -> Any:
     new: Any = insert.excluded
     taken = ("node_type", "execution_key", "status", "input", "retry_count", "max_retries")
-    forgotten = dict.fromkeys(("completed_at", "duration", "output", "error", "reason", "resource_usage"), null())
+    forgotten = dict.fromkeys(
+        ("completed_at", "duration", "output", "error", "reason", "resource_usage"), null()
+    )
     repeatable = NodeExecutionRow.status != literal(NodeStatus.COMPLETED, Status(NodeStatus))
     return insert.on_conflict_do_update(
         index_elements=_IDENTITY,
@@ -316,7 +323,7 @@ def _check_repeated_end(
     if row.status is not ended or row.completed_at != at:
         raise RealmError(
             Code.FAILED_PRECONDITION,
-            f"attempt {attempt} of node execution {execution_id} has ended as {row.status}: it cannot end as {ended}",
+            f"attempt {attempt} of {execution_id} has ended as {row.status}: it cannot end as {ended}",
         )
 
 

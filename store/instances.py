@@ -105,8 +105,8 @@ class Instances:
             ).scalar_one()
 
     def claim(self, limit: int, owner: str) -> list[Instance]:
-        """Take up to ``limit`` pending instances for the dispatcher ``owner``: lowest priority number first, then
-        oldest. They stay pending; no other dispatcher gets them until they are released."""
+        """Take up to ``limit`` pending instances for the dispatcher ``owner``: lowest priority number first,
+        then oldest. They stay pending; no other dispatcher gets them until they are released."""
         free = (
             select(InstanceRow.id)
             .where(InstanceRow.status == InstanceStatus.PENDING, InstanceRow.claimed_by.is_(None))
@@ -115,7 +115,7 @@ class Instances:
             .with_for_update(skip_locked=True)
         )
         with self._database.write() as connection:
-            # Two statements: in one, PostgreSQL may run the locking sub-query more than once and exceed the limit.
+            # Two statements: in one, PostgreSQL may run the locking sub-query twice and exceed the limit.
             ids = connection.execute(free).scalars().all()
             if not ids:
                 return []
@@ -129,8 +129,8 @@ class Instances:
         return sorted(claimed, key=lambda one: (one.priority, one.created_at, one.id))
 
     def release(self, owner: str | None = None, *, lease: float = CLAIM_LEASE) -> int:
-        """Give back the claims on pending instances: all of ``owner``, or any older than ``lease`` seconds; returns
-        how many. A dispatcher calls it for itself when it starts and when it ends."""
+        """Give back the claims on pending instances: all of ``owner``, or any older than ``lease`` seconds;
+        returns how many. A dispatcher calls it for itself when it starts and when it ends."""
         expired = InstanceRow.claimed_at < datetime.now(UTC) - timedelta(seconds=lease)
         whose = expired if owner is None else (InstanceRow.claimed_by == owner) | expired
         statement = (
@@ -153,9 +153,9 @@ class Instances:
     ) -> Instance:
         """Move an instance to ``new``; FAILED_PRECONDITION when the table does not allow it.
 
-        ``running`` again while running only notes the flow run. A retry forgets the old output, error and end.
-        Two processes that move the same instance come one after the other, and the second is checked against the
-        outcome of the first.
+        ``running`` again while running only notes the flow run. A retry forgets the old output, error and
+        end. Two processes that move the same instance come one after the other, and the second is checked
+        against the outcome of the first.
         """
         at = at or datetime.now(UTC)
         with self._database.write() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,8 +41,8 @@ class Media:
         exif: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> MediaFile:
-        """Note a file as found. The same content at the same path is the row there is; another content there is the
-        next version of it."""
+        """Note a file as found. The same content at the same path is the row there is; another content there
+        is the next version of it."""
         values = {
             "workflow_instance_id": instance_id,
             "filename": filename,
@@ -166,7 +166,7 @@ class Media:
                 )
             )
 
-    def tags(self, file_id: str) -> Iterable[MediaTag]:
+    def tags(self, file_id: str) -> Sequence[MediaTag]:
         """The words about a file, the surest first."""
         statement = select(*_tag.columns).where(MediaTagRow.file_id == file_id)
         with self._database.read() as connection:
@@ -193,7 +193,7 @@ class Media:
                 )
             )
 
-    def similar(self, file_id: str, *, at_least: float = 0.0) -> Iterable[tuple[str, str, float]]:
+    def similar(self, file_id: str, *, at_least: float = 0.0) -> Sequence[tuple[str, str, float]]:
         """``(other file's id, algorithm, score)``, the most alike first."""
         pair = MediaSimilarityRow
         other = case((pair.file_id1 == file_id, pair.file_id2), else_=pair.file_id1)
@@ -246,7 +246,8 @@ class Media:
         output_path: str | None = None,
         error: ErrorRecord | Mapping[str, Any] | None = None,
     ) -> MediaTask:
-        """Note how a running step ended (completed, failed or canceled); FAILED_PRECONDITION when it has ended."""
+        """Note how a running step ended (completed, failed or canceled); FAILED_PRECONDITION when it has
+        ended."""
         now = datetime.now(UTC)
         end = literal(now, UtcDateTime())
         with self._database.write() as connection:
@@ -266,7 +267,7 @@ class Media:
                 raise RealmError(Code.FAILED_PRECONDITION, f"no media task {task_id!r} is running")
             return _task(row)
 
-    def tasks(self, file_id: str) -> Iterable[MediaTask]:
+    def tasks(self, file_id: str) -> Sequence[MediaTask]:
         """The processing steps of a file, in the order they started."""
         statement = select(*_task.columns).where(MediaTaskRow.file_id == file_id)
         with self._database.read() as connection:

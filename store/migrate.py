@@ -41,7 +41,8 @@ def check(database: Database) -> None:
 
 
 def upgrade(database: Database) -> None:
-    """Migrate to :data:`HEAD` in one transaction; a process that comes at the same time waits and finds it done."""
+    """Migrate to :data:`HEAD` in one transaction; a process that comes at the same time waits and finds it
+    done."""
     with database.read() as connection:
         if revision(connection) == HEAD:
             return

@@ -247,7 +247,8 @@ class TriggerStateRow(Row):
 
 
 class KnownFileRow(Row):
-    """A file that a filesystem trigger has taken. ``path_key`` is the path's sha256: paths outgrow index rows."""
+    """A file that a filesystem trigger has taken. ``path_key`` is the path's sha256: paths outgrow index
+    rows."""
 
     __tablename__ = "known_files"
 

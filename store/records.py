@@ -1,17 +1,17 @@
-"""What the repositories return: frozen, detached from the database, every moment in UTC, durations in seconds."""
+"""What the repositories return: frozen, detached from the database, every moment in UTC, durations in
+seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Row
+from sqlalchemy import Column
 
 from ..core.status import InstanceStatus, NodeStatus
-from .models import DEFAULT_PROJECT
-from .models import Row as Table
+from .models import DEFAULT_PROJECT, Row
 
 Json = Any
 """A JSON value."""
@@ -220,11 +220,11 @@ R = TypeVar("R")
 class Shape(Generic[R]):
     """How a record class is read from its table: ``columns`` to select, and a row of them to a record."""
 
-    def __init__(self, record: type[R], table: type[Table], *, without: tuple[str, ...] = ()) -> None:
+    def __init__(self, record: type[R], table: type[Row], *, without: tuple[str, ...] = ()) -> None:
         self._record = record
         self._names = [one.name for one in fields(record) if one.name not in without]  # pyright: ignore[reportArgumentType]
         self.columns: list[Column[Any]] = [table.__table__.c[name] for name in self._names]  # pyright: ignore[reportAttributeAccessIssue]
 
-    def __call__(self, row: Row[Any], **more: Any) -> R:
+    def __call__(self, row: Sequence[Any], **more: Any) -> R:
         """The record of a row selected with :attr:`columns`."""
         return self._record(**dict(zip(self._names, row, strict=True)), **more)

@@ -37,8 +37,8 @@ class Store:
     def open(cls, url: str | URL, *, migrate: bool = True) -> Store:
         """Open the database at ``url``, made and migrated as needed.
 
-        With ``migrate=False`` a database that is not at this program's revision is FAILED_PRECONDITION. One from a
-        newer program always is.
+        With ``migrate=False`` a database that is not at this program's revision is FAILED_PRECONDITION. One
+        from a newer program always is.
         """
         database = Database(url)
         try:

@@ -23,6 +23,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """On the way in."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -33,6 +34,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """On the way out."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -49,17 +51,22 @@ class Words(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(self.impl_instance if self.impl_instance.length else Text())
+        """The type under this one."""
+        return dialect.type_descriptor(String(self.length) if self.length else Text())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """On the way in."""
         if value is None:
             return None
         text = clean_text(value)
-        limit = self.impl_instance.length
-        if limit is not None and len(text) > limit:
+        if self.length is not None and len(text) > self.length:
             raise RealmError(
-                Code.INVALID_ARGUMENT, f"{text[:40]!r}… has {len(text)} characters; at most {limit} fit here"
+                Code.INVALID_ARGUMENT, f"{text[:40]!r}… has {len(text)} characters; at most {self.length} fit"
             )
         return text
 
@@ -75,13 +82,15 @@ class Status(TypeDecorator[StrEnum]):
         self.enumeration = enumeration
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
+        """On the way in."""
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        """On the way out."""
         return None if value is None else self.enumeration(value)
 
 
-class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+class seconds_between(FunctionElement[float]):
     """``later - earlier`` in seconds, as an SQL expression."""
 
     type = Float()

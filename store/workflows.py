@@ -48,9 +48,9 @@ class Workflows:
     ) -> tuple[WorkflowVersion, bool]:
         """Publish a version; returns it and whether it is new.
 
-        The hash of the latest version is published only once, unless another ``version`` is asked for. Without
-        ``version``, the next patch of the highest one is taken. ALREADY_EXISTS when ``version`` is published with
-        another content. A deleted workflow becomes active again.
+        The hash of the latest version is published only once, unless another ``version`` is asked for.
+        Without ``version``, the next patch of the highest one is taken. ALREADY_EXISTS when ``version`` is
+        published with another content. A deleted workflow becomes active again.
         """
         now = datetime.now(UTC)
         with self._database.write() as connection:
@@ -63,7 +63,7 @@ class Workflows:
                 free = next_patch(max(published, key=precedence))
                 raise RealmError(
                     Code.ALREADY_EXISTS,
-                    f"version {version} of {name} is published with another content, and versions never change",
+                    f"version {version} of {name} has another content, and versions never change",
                     hint=f"publish this one as {free}",
                 )
             number = version or (next_patch(latest) if latest else FIRST_VERSION)

@@ -1,25 +1,25 @@
 """Alembic's entry: runs the migrations on the connection that ``store.migrate`` hands over."""
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
 
-import mirror_realm.store.media_models  # noqa: F401 - completes the metadata
-from mirror_realm.core.settings import settings
-from mirror_realm.store.engine import Database
-from mirror_realm.store.models import Row
-from mirror_realm.store.types import Status, UtcDateTime, Words
+# Alembic loads this file by its path, so it has no package to be relative to.
+from mirror_realm.core.settings import settings  # pyright: ignore[reportMissingImports]
+from mirror_realm.store.engine import Database  # pyright: ignore[reportMissingImports]
+from mirror_realm.store.media_models import Row  # pyright: ignore[reportMissingImports]
+from mirror_realm.store.types import Status, UtcDateTime, Words  # pyright: ignore[reportMissingImports]
 
 
-def render(kind: str, item: Any, autogen_context: Any) -> str | bool:
+def render(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
     """Our column types as the plain ones under them, so that a migration stands on its own."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if isinstance(item, Words | Status):
-        length = item.impl_instance.length
+        length = item.length if isinstance(item, Words) else 20
         return f"sa.String({length})" if length else "sa.Text()"
     if isinstance(item, sa.JSON):
         autogen_context.imports.add("from sqlalchemy.dialects.postgresql import JSONB")

@@ -34,6 +34,12 @@ TABLES = (
 )
 
 
+def references(table: str, column: str, other: str, on_delete: str = "CASCADE") -> sa.ForeignKeyConstraint:
+    """A foreign key to the id of another table."""
+    name = op.f(f"fk_{table}_{column}")
+    return sa.ForeignKeyConstraint([column], [f"{other}.id"], name=name, ondelete=on_delete)
+
+
 def upgrade() -> None:
     """Make the tables, and the default project."""
     projects = op.create_table(
@@ -66,9 +72,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('active', 'inactive', 'archived', 'deleted')", name=op.f("ck_workflows_status")
         ),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name=op.f("fk_workflows_project_id"), ondelete="CASCADE"
-        ),
+        references("workflows", "project_id", "projects"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workflows")),
         sa.UniqueConstraint("project_id", "name", name=op.f("uq_workflows_project_id_name")),
     )
@@ -101,25 +105,14 @@ def upgrade() -> None:
         sa.Column("claimed_at", MOMENT, nullable=True),
         sa.Column("parent_instance_id", ID, nullable=True),
         sa.CheckConstraint(
-            "status IN ('pending', 'running', 'paused', 'waiting', 'compensating', 'retrying', 'completed', 'failed', 'canceled')",
+            "status IN ('pending', 'running', 'paused', 'waiting', 'compensating', 'retrying',"
+            " 'completed', 'failed', 'canceled')",
             name=op.f("ck_workflow_instances_status"),
         ),
         sa.CheckConstraint("priority BETWEEN 0 AND 9", name=op.f("ck_workflow_instances_priority")),
-        sa.ForeignKeyConstraint(
-            ["parent_instance_id"],
-            ["workflow_instances.id"],
-            name=op.f("fk_workflow_instances_parent_instance_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name=op.f("fk_workflow_instances_project_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["workflow_id"],
-            ["workflows.id"],
-            name=op.f("fk_workflow_instances_workflow_id"),
-            ondelete="CASCADE",
-        ),
+        references("workflow_instances", "parent_instance_id", "workflow_instances"),
+        references("workflow_instances", "project_id", "projects"),
+        references("workflow_instances", "workflow_id", "workflows"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workflow_instances")),
         sa.UniqueConstraint(
             "project_id",
@@ -157,12 +150,7 @@ def upgrade() -> None:
         sa.Column("source_name", sa.Text(), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("created_by", sa.String(255), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["workflow_id"],
-            ["workflows.id"],
-            name=op.f("fk_workflow_versions_workflow_id"),
-            ondelete="CASCADE",
-        ),
+        references("workflow_versions", "workflow_id", "workflows"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workflow_versions")),
         sa.UniqueConstraint("workflow_id", "version", name=op.f("uq_workflow_versions_workflow_id_version")),
     )
@@ -177,12 +165,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("instance_id", ID, nullable=True),
         sa.Column("seen_at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["instance_id"],
-            ["workflow_instances.id"],
-            name=op.f("fk_known_files_instance_id"),
-            ondelete="SET NULL",
-        ),
+        references("known_files", "instance_id", "workflow_instances", "SET NULL"),
         sa.PrimaryKeyConstraint("workflow", "path_key", name=op.f("pk_known_files")),
     )
     op.create_index("ix_known_files_instance_id", "known_files", ["instance_id"])
@@ -210,18 +193,9 @@ def upgrade() -> None:
             "status IN ('raw', 'processing', 'processed', 'failed', 'archived')",
             name=op.f("ck_media_files_status"),
         ),
-        sa.ForeignKeyConstraint(
-            ["original_id"], ["media_files.id"], name=op.f("fk_media_files_original_id"), ondelete="SET NULL"
-        ),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name=op.f("fk_media_files_project_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["workflow_instance_id"],
-            ["workflow_instances.id"],
-            name=op.f("fk_media_files_workflow_instance_id"),
-            ondelete="SET NULL",
-        ),
+        references("media_files", "original_id", "media_files", "SET NULL"),
+        references("media_files", "project_id", "projects"),
+        references("media_files", "workflow_instance_id", "workflow_instances", "SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_media_files")),
         sa.UniqueConstraint(
             "project_id", "path", "version", name=op.f("uq_media_files_project_id_path_version")
@@ -262,12 +236,7 @@ def upgrade() -> None:
             "status IN ('pending', 'running', 'retrying', 'completed', 'failed', 'canceled', 'skipped')",
             name=op.f("ck_node_executions_status"),
         ),
-        sa.ForeignKeyConstraint(
-            ["instance_id"],
-            ["workflow_instances.id"],
-            name=op.f("fk_node_executions_instance_id"),
-            ondelete="CASCADE",
-        ),
+        references("node_executions", "instance_id", "workflow_instances"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_node_executions")),
         sa.UniqueConstraint(
             "instance_id",
@@ -289,18 +258,8 @@ def upgrade() -> None:
         sa.Column("media_type", sa.String(255), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["execution_id"],
-            ["node_executions.id"],
-            name=op.f("fk_artifacts_execution_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["instance_id"],
-            ["workflow_instances.id"],
-            name=op.f("fk_artifacts_instance_id"),
-            ondelete="CASCADE",
-        ),
+        references("artifacts", "execution_id", "node_executions"),
+        references("artifacts", "instance_id", "workflow_instances"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
         sa.UniqueConstraint(
             "execution_id", "sha256", "name", name=op.f("uq_artifacts_execution_id_sha256_name")
@@ -332,12 +291,7 @@ def upgrade() -> None:
             name=op.f("ck_media_processing_tasks_status"),
         ),
         sa.CheckConstraint("priority BETWEEN 0 AND 9", name=op.f("ck_media_processing_tasks_priority")),
-        sa.ForeignKeyConstraint(
-            ["file_id"],
-            ["media_files.id"],
-            name=op.f("fk_media_processing_tasks_file_id"),
-            ondelete="CASCADE",
-        ),
+        references("media_processing_tasks", "file_id", "media_files"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_media_processing_tasks")),
     )
     op.create_index("ix_media_processing_tasks_file_id", "media_processing_tasks", ["file_id"])
@@ -355,12 +309,8 @@ def upgrade() -> None:
         sa.Column("similarity_score", sa.Float(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.CheckConstraint("file_id1 < file_id2", name=op.f("ck_media_similarity_order")),
-        sa.ForeignKeyConstraint(
-            ["file_id1"], ["media_files.id"], name=op.f("fk_media_similarity_file_id1"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["file_id2"], ["media_files.id"], name=op.f("fk_media_similarity_file_id2"), ondelete="CASCADE"
-        ),
+        references("media_similarity", "file_id1", "media_files"),
+        references("media_similarity", "file_id2", "media_files"),
         sa.PrimaryKeyConstraint("file_id1", "file_id2", "algorithm", name=op.f("pk_media_similarity")),
     )
     op.create_index("ix_media_similarity_file_id2", "media_similarity", ["file_id2"])
@@ -374,9 +324,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(50), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.CheckConstraint("confidence BETWEEN 0 AND 1", name=op.f("ck_media_tags_confidence")),
-        sa.ForeignKeyConstraint(
-            ["file_id"], ["media_files.id"], name=op.f("fk_media_tags_file_id"), ondelete="CASCADE"
-        ),
+        references("media_tags", "file_id", "media_files"),
         sa.PrimaryKeyConstraint("file_id", "tag_type", "tag_value", name=op.f("pk_media_tags")),
     )
     op.create_index("ix_media_tags_tag_type_tag_value", "media_tags", ["tag_type", "tag_value"])
@@ -398,12 +346,7 @@ def upgrade() -> None:
             "status IN ('running', 'completed', 'failed', 'canceled')", name=op.f("ck_node_attempts_status")
         ),
         sa.CheckConstraint("attempt >= 1", name=op.f("ck_node_attempts_attempt")),
-        sa.ForeignKeyConstraint(
-            ["execution_id"],
-            ["node_executions.id"],
-            name=op.f("fk_node_attempts_execution_id"),
-            ondelete="CASCADE",
-        ),
+        references("node_attempts", "execution_id", "node_executions"),
         sa.PrimaryKeyConstraint("execution_id", "attempt", name=op.f("pk_node_attempts")),
     )
     op.bulk_insert(projects, [{"id": "default", "name": "default", "created_at": datetime.now(UTC)}])
