@@ -1,0 +1,120 @@
+"""Makes ``import torchvision`` work beside a CPU build of torch. Call :func:`ensure_torchvision` before
+anything that imports torchvision (spandrel, facexlib, open_clip), in every process.
+
+The torchvision wheel of the package index is built against the CUDA build of torch; its compiled operators
+do not load beside ``torch+cpu``, and then ``import torchvision`` fails with ``operator torchvision::nms
+does not exist``, although nothing we use needs compiled operators. A native import is tried first, so an
+installation that works stays untouched.
+
+This module can go when ``pip install torch torchvision`` of one index gives two builds that fit each other
+on machines without a GPU; ``tests/tasks/test_inference_compat.py`` tells when that is so (``native`` is
+then true).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+from ...core.errors import Code, RealmError
+
+INSTALL = "pip install 'mirror-realm[ai]'"
+"""What to run where the extra with torch is missing."""
+
+_NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_lock = threading.Lock()
+_native: bool | None = None
+_library: Any = None  # Operators live as long as their Library object does.
+
+
+def require_torch() -> ModuleType:
+    """The ``torch`` module; DEPENDENCY_FAILURE with the install command where there is none."""
+    return _require("torch")
+
+
+def require_spandrel() -> ModuleType:
+    """The ``spandrel`` module, importable beside any build of torch; DEPENDENCY_FAILURE where it is
+    missing."""
+    require_torch()
+    if importlib.util.find_spec("torchvision") is None:
+        raise _missing("torchvision")
+    ensure_torchvision()
+    return _require("spandrel")
+
+
+def ensure_torchvision() -> bool:
+    """Make ``import torchvision`` work in this process; idempotent. Returns whether it worked natively."""
+    global _native
+    with _lock:
+        if _native is None:
+            _native = _import_natively()
+            if not _native:
+                _import_without_operators()
+        return _native
+
+
+def _import_natively() -> bool:
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _import_without_operators() -> None:
+    """Import torchvision with the two operators it registers things for at import, and only those."""
+    global _library
+    import torch
+
+    # The failed import leaves half-initialised submodules behind.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    _library = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        _library.define(operator + _NMS)
+    _library.impl("nms", _nms, "CPU")
+    importlib.import_module("torchvision")
+    # It guards nms by asking for the compiled library; ours is defined, so the guard would be wrong.
+    boxes = importlib.import_module("torchvision.ops.boxes")
+    boxes._assert_has_ops = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _nms(dets: Any, scores: Any, iou_threshold: float) -> Any:
+    """Greedy non-maximum suppression: indices of the boxes (x1, y1, x2, y2) kept, best score first."""
+    import torch
+
+    order = scores.argsort(descending=True, stable=True)
+    areas = (dets[:, 2] - dets[:, 0]) * (dets[:, 3] - dets[:, 1])
+    keep = []
+    while order.numel():
+        best, rest = order[0], order[1:]
+        keep.append(best)
+        top_left = torch.maximum(dets[best, :2], dets[rest, :2])
+        bottom_right = torch.minimum(dets[best, 2:], dets[rest, 2:])
+        shared = (bottom_right - top_left).clamp(min=0).prod(dim=1)
+        order = rest[shared / (areas[best] + areas[rest] - shared) <= iou_threshold]
+    return torch.stack(keep) if keep else order
+
+
+def _require(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise _missing(name) from None
+
+
+def _missing(name: str) -> RealmError:
+    return RealmError(
+        Code.DEPENDENCY_FAILURE,
+        f"the neural backends need {name}, which is not installed",
+        hint=f"install it with: {INSTALL}",
+        details={"package": name, "install": INSTALL},
+    )

@@ -1,0 +1,239 @@
+"""Enhancement: what a backend is, and the one function that picks and runs one.
+
+A backend turns RGB pixels into ``scale`` times as many; everything around that is the same for all of them
+and is done here: grey and alpha, the depth of the pixels, and the fallback, which happens only where the
+caller allows it and is always said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...core.errors import Code, RealmError
+from .models import ModelSpec
+from .tiles import MIN_OVERLAP, from_unit, full_scale, to_unit
+
+Progress = Callable[[int, int], None]
+"""Called with the tiles done and the tiles in all."""
+
+Check = Callable[[], None]
+"""Called between tiles; raises where the work should end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do, as data."""
+
+    learned: bool
+    """Whether it runs the network that the request names; one that does not is a degraded stand-in."""
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    scales: tuple[int, ...] = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. ``scale`` is of the result, whatever the network's own; ``tile`` 0 chooses by
+    picture and memory; ``memory_mb`` bounds the working memory on a CPU (a GPU's free memory is
+    measured)."""
+
+    model: ModelSpec
+    models_folder: Path
+    scale: int = 2
+    device: str = "cpu"
+    precision: str = "auto"
+    denoise: float | None = None
+    tile: int = 0
+    overlap: int = MIN_OVERLAP
+    memory_mb: int = 2048
+    weights: Path | None = None
+    weights_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaled:
+    """A backend's result: pixels of the input's dtype, and how they were made. ``denoise`` is the strength
+    applied."""
+
+    pixels: np.ndarray
+    device: str
+    precision: str
+    tiles: int
+    tile: int
+    denoise: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Upscaler(Protocol):
+    """A backend opened for one request."""
+
+    @property
+    def identity(self) -> str:
+        """What makes the pixels, with the digest of its weights where it has any."""
+        ...
+
+    @property
+    def scale(self) -> int:
+        """How many times as large the result is."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        ...
+
+    def upscale(self, rgb: np.ndarray, progress: Progress, check: Check) -> Upscaled:
+        """Upscale RGB pixels (H, W, 3) of dtype uint8, uint16 or float32 within 0–1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Enhanced:
+    """The enhanced picture, and everything that a person should know about how it was made."""
+
+    pixels: np.ndarray
+    backend: str
+    identity: str
+    degraded_reason: str | None
+    work: Upscaled
+
+    @property
+    def degraded(self) -> bool:
+        """Whether another backend than the one asked for made it."""
+        return self.degraded_reason is not None
+
+
+BLEED = 17
+"""Side of the square, in source pixels, within which a transparent pixel takes its colour from visible
+ones."""
+
+BACKENDS: Mapping[str, str] = {"torch": ".backends.torch_sr", "classical": ".backends.classical"}
+"""Backend by name: a module with ``CAPABILITIES`` and ``open_upscaler(request)``, imported when it is
+used."""
+
+AUTO = "torch"
+"""What ``auto`` means: the backend that runs the model named."""
+
+FALLS_BACK = frozenset({Code.DEPENDENCY_FAILURE, Code.RESOURCE_EXHAUSTED})
+"""Failures that a fallback may stand in for. A damaged or hostile weights file is never among them."""
+
+
+def enhance(
+    image: np.ndarray,
+    request: Request,
+    *,
+    backend: str = "auto",
+    fallback: str | None = None,
+    progress: Progress = lambda done, total: None,
+    check: Check = lambda: None,
+) -> Enhanced:
+    """Enhance a picture: (H, W), or (H, W, C) with grey, grey + alpha, RGB or RGBA, of uint8 or uint16.
+
+    When ``backend`` cannot run for want of weights, packages or memory, ``fallback`` (a backend's name)
+    runs instead and ``degraded_reason`` says why; without one, the error says how to allow it.
+    """
+    chosen = AUTO if backend == "auto" else backend
+    try:
+        return _enhance_with(chosen, image, request, progress, check)
+    except RealmError as error:
+        if error.code not in FALLS_BACK:
+            raise
+        if fallback is None or fallback == chosen:
+            raise _with_way_out(error) from None
+        stand_in = _enhance_with(fallback, image, replace(request, device="cpu"), progress, check)
+        return replace(stand_in, degraded_reason=f"{chosen} could not run: {error.record.message}")
+
+
+def capabilities(backend: str) -> Capabilities:
+    """What ``backend`` can do; NOT_FOUND when there is no such backend."""
+    return _module(backend).CAPABILITIES
+
+
+def open_upscaler(backend: str, request: Request) -> Upscaler:
+    """``backend`` opened for ``request``. OUT_OF_RANGE for a scale that it cannot make."""
+    module = _module(backend)
+    if request.scale not in module.CAPABILITIES.scales:
+        raise RealmError(
+            Code.OUT_OF_RANGE,
+            f"scale_factor {request.scale} is not possible with {backend}",
+            hint=f"use one of {', '.join(map(str, module.CAPABILITIES.scales))}",
+        )
+    return module.open_upscaler(request)
+
+
+def _enhance_with(
+    name: str, image: np.ndarray, request: Request, progress: Progress, check: Check
+) -> Enhanced:
+    colour, alpha = _split(image)
+    upscaler = open_upscaler(name, request)
+    work = upscaler.upscale(colour, progress, check)
+    pixels = _join(work.pixels, alpha, image, upscaler.scale)
+    return Enhanced(pixels, name, upscaler.identity, None, work)
+
+
+def _split(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The colour of ``image`` as RGB, and its alpha."""
+    full_scale(image.dtype)
+    planes = image[:, :, None] if image.ndim == 2 else image
+    if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
+        raise RealmError(Code.INVALID_ARGUMENT, f"an array of shape {image.shape} is not a picture")
+    colour = planes[:, :, :3] if planes.shape[2] >= 3 else np.repeat(planes[:, :, :1], 3, axis=2)
+    if planes.shape[2] in (1, 3):
+        return np.ascontiguousarray(colour), None
+    return _spread(colour, planes[:, :, -1]), planes[:, :, -1]
+
+
+def _spread(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """``colour`` with that of nearby visible pixels where ``alpha`` is 0: whatever an editor left there
+    (black, mostly) would otherwise bleed into the visible edge."""
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return np.ascontiguousarray(colour)
+    import cv2
+
+    visible = (~hidden).astype(np.float32)
+    total = cv2.blur(colour.astype(np.float32) * visible[:, :, None], (BLEED, BLEED))
+    share = cv2.blur(visible, (BLEED, BLEED))
+    known = hidden & (share > 0)
+    spread = np.array(colour)
+    spread[known] = (total[known] / share[known][:, None] + 0.5).astype(colour.dtype)
+    return spread
+
+
+def _join(rgb: np.ndarray, alpha: np.ndarray | None, image: np.ndarray, scale: int) -> np.ndarray:
+    """``rgb`` in the layout of ``image``, with the alpha resampled by itself."""
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    planes = rgb if channels >= 3 else _grey(rgb)[:, :, None]
+    if alpha is not None:
+        from .backends.classical import resample
+
+        planes = np.concatenate([planes, resample(alpha, scale)[:, :, None]], axis=2)
+    return planes[:, :, 0] if image.ndim == 2 else planes
+
+
+def _grey(rgb: np.ndarray) -> np.ndarray:
+    # Three equal channels go in; a network gives back three that differ by a trifle.
+    return from_unit(to_unit(rgb).mean(axis=2), rgb.dtype)
+
+
+def _with_way_out(error: RealmError) -> RealmError:
+    way = "or allow resampling instead with `fallback: classical`"
+    return RealmError(
+        error.code,
+        error.record.message,
+        hint=f"{error.hint}; {way}" if error.hint else way,
+        details=error.record.details,
+    )
+
+
+def _module(backend: str) -> Any:
+    if (path := BACKENDS.get(backend)) is None:
+        known = ", ".join(BACKENDS)
+        raise RealmError(Code.NOT_FOUND, f"there is no backend {backend!r}", hint=f"there are {known}")
+    return import_module(path, __package__)

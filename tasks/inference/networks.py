@@ -1,0 +1,161 @@
+"""Networks ready to run, kept per process: loading one costs seconds, running it again should cost
+nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Code, RealmError
+from .compat import require_torch
+from .models import ModelSpec
+from .weights import build_network, check_file, find_weights, mix, read_tensors
+
+LOWER_TO_HIGHER = {"fp16": "bf16", "bf16": "fp32"}
+"""What to run again in when a precision gives numbers that are not finite: bf16 has the range of fp32."""
+
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(eq=False)
+class Network:
+    """A network on a device, in one precision. ``identity`` names its weights; ``ceiling`` is the number of
+    input pixels that a pass must stay below, learned from passes that ran out of memory."""
+
+    identity: str
+    description: str
+    module: Any
+    scale: int
+    device: str
+    precision: str
+    denoise: float | None = None
+    ceiling: int | None = None
+
+    def refuse(self, pixels: int) -> None:
+        """Remember that a pass over ``pixels`` input pixels did not fit."""
+        self.ceiling = pixels if self.ceiling is None else min(self.ceiling, pixels)
+
+    def fits(self, pixels: int) -> bool:
+        """Whether a pass over ``pixels`` input pixels is worth trying."""
+        return self.ceiling is None or pixels < self.ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSource:
+    """Which network: a known model, its weights (``weights`` over the models folder), the share of a
+    model's own weights where it mixes in a companion."""
+
+    model: ModelSpec
+    folder: Path
+    weights: Path | None = None
+    sha256: str | None = None
+    denoise: float | None = None
+
+
+@dataclass
+class NetworkCache:
+    """Networks by (weights, device, precision), least recently used out. Safe to share between threads."""
+
+    limit: int = 3
+    _kept: OrderedDict[tuple[Any, ...], Network] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: tuple[Any, ...], load: Callable[[], Network]) -> Network:
+        """The network under ``key``, loaded where it is not there. One load at a time."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = load()
+                while len(self._kept) > self.limit:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._kept.clear()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+networks = NetworkCache()
+"""The process's cache."""
+
+
+def network(source: NetworkSource, device: str, precision: str) -> Network:
+    """The network of ``source`` on ``device`` in ``precision``, from the process's cache where it is there.
+
+    Raises as :mod:`.weights` does; FAILED_PRECONDITION when this machine has no such device.
+    """
+    check_device(device)
+    model = source.model
+    # A digest that the registry knows is of the published file; someone's own file has the digest they state.
+    expected = source.sha256 or (None if source.weights else model.weights.sha256)
+    path = find_weights(model.weights, source.folder, explicit=source.weights)
+    file = check_file(path, expected if path.name == model.weights.file or source.sha256 else None)
+    share = source.denoise if model.controls_denoise else None
+    key = (str(file.path), file.sha256, model.name, share, device, precision)
+
+    def load() -> Network:
+        tensors = read_tensors(path)
+        if share is not None and share < 1.0 and model.weak_denoise is not None:
+            companion = find_weights(model.weak_denoise, path.parent if source.weights else source.folder)
+            if companion.name == model.weak_denoise.file and source.weights is None:
+                check_file(companion, model.weak_denoise.sha256)
+            tensors = mix(tensors, read_tensors(companion), share, companion)
+        descriptor = build_network(model, tensors, path)
+        return Network(
+            identity=f"{model.name}@{file.sha256[:12]}",
+            description=" ".join((descriptor.architecture.id, f"×{descriptor.scale}", *descriptor.tags)),
+            module=_placed(descriptor.model, device, precision),
+            scale=descriptor.scale,
+            device=device,
+            precision=precision,
+            denoise=share,
+        )
+
+    return networks.get(key, load)
+
+
+def check_device(device: str) -> None:
+    """FAILED_PRECONDITION unless this process can run networks on ``device`` (``cpu`` or ``cuda:N``)."""
+    torch = require_torch()
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return
+    count = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
+    if not (index or "0").isdigit() or int(index or "0") >= count:
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"this worker was given {device}, but torch {torch.__version__} sees {count} CUDA devices",
+            hint="check the driver and that torch is a CUDA build, or run the node without a GPU",
+        )
+
+
+def choose_precision(wanted: str, device: str, model: ModelSpec) -> str:
+    """The precision to begin with: fp32 on a CPU; on a GPU fp16, whose finer steps show less than bf16's."""
+    if wanted == "auto":
+        wanted = "fp32" if device == "cpu" else "fp16"
+    if wanted not in model.dtypes:
+        raise RealmError(
+            Code.INVALID_ARGUMENT,
+            f"{model.name} does not run in {wanted}",
+            hint=f"use {', '.join(model.dtypes)}",
+        )
+    return wanted
+
+
+def torch_dtype(precision: str) -> Any:
+    """The torch dtype of ``fp32``, ``bf16`` or ``fp16``."""
+    torch = require_torch()
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _placed(module: Any, device: str, precision: str) -> Any:
+    torch = require_torch()
+    return module.to(device=device, dtype=torch_dtype(precision), memory_format=torch.channels_last)
