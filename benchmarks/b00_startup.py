@@ -1,7 +1,8 @@
 """Start-up: importing the compiler and `realm validate`, against Python itself and against importing Prefect.
 
-What is ours is the import with our modules minus the import of the libraries that they need anyway (Pydantic, ruamel.yaml,
-CEL, jsonschema). The target is 0.3 s of our own; neither Prefect, Dask nor torch may be imported.
+What is ours is the import with our modules minus the import of the libraries that they need anyway (Pydantic,
+ruamel.yaml, CEL, jsonschema). The target is 0.3 s of our own; neither Prefect, Dask nor torch may be
+imported.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ def python(code: str, *arguments: str) -> str:
 
 def libraries(statement: str) -> list[str]:
     """The modules of others that ``statement`` imports, in order."""
-    code = f"import sys; {statement}; print('\\n'.join(m for m in sys.modules if not m.startswith('mirror_realm')))"
-    return python(code).split()
+    return [
+        name for name in python(f"{statement}; import sys; print(*sys.modules)").split() if not ours(name)
+    ]
+
+
+def ours(module: str) -> bool:
+    """Whether a module is of this project."""
+    return module.partition(".")[0] == "mirror_realm"
 
 
 def importing(modules: list[str]) -> str:

@@ -1,9 +1,9 @@
 """What every benchmark shares: pairwise timing, medians, the machine it ran on, a table and a JSON file.
 
-A benchmark is a module ``bNN_<name>.py`` in this folder with a docstring that says what is compared with what, and a
-``main()`` that ends in :meth:`Report.write`. Run it alone (``python benchmarks/b00_startup.py``) or through
-``make bench-<name>``. Machines differ and are noisy, so candidates are timed in turns within one run, and what counts
-is the ratio of two medians, not an absolute time.
+A benchmark is a module ``bNN_<name>.py`` in this folder with a docstring that says what is compared with
+what, and a ``main()`` that ends in :meth:`Report.write`. Run it alone (``python benchmarks/b00_startup.py``)
+or through ``make bench-<name>``. Machines differ and are noisy, so candidates are timed in turns within one
+run, and what counts is the ratio of two medians, not an absolute time.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ def stopwatch(function: Callable[[], Any]) -> float:
 def pairwise(
     candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 5, warmup: int = 1
 ) -> dict[str, Series]:
-    """Time the candidates in turns, the order reversed every other round, after ``warmup`` rounds that do not count.
+    """Time the candidates in turns, the order reversed every other round, after ``warmup`` rounds that do not
+    count.
 
     A candidate may time itself and return the seconds as a float; otherwise the whole call is timed.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(-warmup, rounds):
-        order = list(candidates) if number % 2 else list(reversed(candidates))
+        order = list(candidates)[:: 1 if number % 2 else -1]
         for name in order:
             start = time.perf_counter()
             answer = candidates[name]()

@@ -1,8 +1,9 @@
-"""The ``realm`` command: one module per command group, each a thin wrapper over library verbs of the same name.
+"""The ``realm`` command: one module per command group, thin over library verbs of the same name.
 
-It may import every room, but does so inside its commands: ``realm validate`` must not pay for Prefect, Dask or torch.
-Exit codes: 0 ok, 1 the input is at fault, 2 wrong usage, 3 the system is at fault. Start reading at :mod:`.app` (the
-commands and the global options), then :mod:`.faults` (how an error reaches a person) and :mod:`.terminal`.
+It may import every room, but does so inside its commands: ``realm validate`` must not pay for Prefect, Dask
+or torch. Exit codes: 0 ok, 1 the input is at fault, 2 wrong usage, 3 the system is at fault. Start reading at
+:mod:`.app` (the commands and the global options), then :mod:`.faults` (how an error reaches a person) and
+:mod:`.terminal`.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def build() -> App:
     return app
 
 
-def _launcher(app: App):  # noqa: ANN202 - cyclopts reads the inner function's own annotations
+def _launcher(app: App):
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
         quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())] = False,

@@ -104,7 +104,7 @@ def _packages(settings: Settings) -> Finding:
         if not requirement.specifier.contains(installed, prereleases=True):
             odd.append(f"{requirement.name} {installed} (wants {requirement.specifier})")
     if missing or odd:
-        detail = "; ".join(filter(None, (missing and f"missing {', '.join(missing)}", ", ".join(odd))))
+        detail = ", ".join([*(f"{name} is missing" for name in missing), *odd])
         return Finding("packages", "fail", detail, "make env")
     names = ("mirror-realm", "prefect", "distributed", "sqlalchemy", "pydantic")
     return Finding("packages", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in names))

@@ -1,7 +1,7 @@
-"""How an error reaches a person: what happened, what to do next, and the exit code that says whose fault it is.
+"""How an error reaches a person: what happened, what to do next, and the exit code that says whose fault.
 
-A :class:`RealmError` is shown as its message, code and hint. Anything else is a fault of ours: its traceback goes to
-``<home>/logs/realm.log``, and the message says where. ``--debug`` shows tracebacks at once.
+A :class:`RealmError` is shown as its message, code and hint. Anything else is a fault of ours: its traceback
+goes to ``<home>/logs/realm.log``, and the message says where. ``--debug`` shows tracebacks at once.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _report_ours(error: BaseException, terminal: Terminal) -> int:
 
 
 def log_file() -> Path:
-    """Where faults of ours are written. Works with settings that cannot be read, since those may be the fault."""
+    """Where faults of ours are written. Works with settings that cannot be read, since those may be it."""
     from ..core.settings import load_settings
 
     try:

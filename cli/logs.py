@@ -16,7 +16,7 @@ CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 
 @contextmanager
 def engines_quiet(terminal: Terminal) -> Iterator[None]:
-    """Send log records of every library to ``<home>/logs/engines.log``; with ``--debug`` to standard error as well.
+    """Send log records of every library to ``<home>/logs/engines.log``; with ``--debug`` also to stderr.
 
     To be entered before Prefect is imported, since it configures its loggers at import.
     """

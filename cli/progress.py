@@ -1,7 +1,8 @@
 """How a run shows itself while it runs: a live table on a terminal, one line per change anywhere else.
 
-Consumes the runtime's events, plain dictionaries: ``{"type": "node", "node_id", "status", "attempt", "progress",
-"message", "worker", "duration"}`` and ``{"type": "instance", "instance_id", "status"}``. Events come from any thread.
+Consumes the runtime's events, plain dictionaries: ``{"type": "node", "node_id", "status", "attempt",
+"progress", "message", "worker", "duration"}`` and ``{"type": "instance", "instance_id", "status"}``. Events
+come from any thread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.durations import format_duration
@@ -40,9 +40,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Progress: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *exc_info: object) -> None: ...
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take one event; cheap, never raises for an event it does not know."""
@@ -50,7 +48,7 @@ class Progress(Protocol):
 
 
 def progress(terminal: Terminal, nodes: Sequence[tuple[str, str]], *, silent: bool = False) -> Progress:
-    """The right display for ``terminal``. ``nodes`` are ``(node id, node type)`` in the order to show them."""
+    """The right display for ``terminal``. ``nodes`` are ``(node id, node type)`` in order."""
     if silent or terminal.quiet:
         return Silent()
     return LiveProgress(terminal, nodes) if terminal.interactive else PlainProgress(terminal)
@@ -97,7 +95,7 @@ class PlainProgress:
 
 
 class ServeLog:
-    """One line per instance that begins or ends, and per node that is tried again, for a platform that runs for days."""
+    """One line per instance that begins or ends, and per node that is tried again."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -108,7 +106,8 @@ class ServeLog:
         if event.get("type") == "instance":
             status = str(event.get("status"))
             error = event.get("error") or {}
-            text = f"{ICONS.get(status, ('?', ''))[0]} {event.get('instance_id')} {event.get('workflow')} {status}"
+            sign = ICONS.get(status, ("?", ""))[0]
+            text = f"{sign} {event.get('instance_id')} {event.get('workflow')} {status}"
             if isinstance(event.get("duration"), int | float):
                 text += f" in {format_duration(round(event['duration'], 2))}"
             text += f": {error.get('code')}: {error.get('message')}" if error else ""

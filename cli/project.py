@@ -16,7 +16,7 @@ from .home import HOME
 from .terminal import terminal
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "nas-photo-processing"
-"""The example that a new project begins as: beside this room in a checkout and in an installed wheel alike."""
+"""The example that a new project begins as: beside this room in a checkout and in an installed wheel."""
 
 _MODELINE = "# yaml-language-server: $schema="
 
@@ -32,7 +32,8 @@ realm instances list                                     # what ran
 ```
 
 State (journal, artifacts, archived photos, logs) lies in `{home}/`; `{home}/realm.toml` holds the settings.
-Editors with the YAML language server complete and check `workflow.yaml` against `{home}/workflow.schema.json`.
+Editors with the YAML language server complete and check `workflow.yaml` against
+`{home}/workflow.schema.json`.
 """
 
 
@@ -85,9 +86,7 @@ def project_files(name: str) -> dict[str, str | Path]:
 
 def settings_template() -> str:
     """Every setting with what it means, commented out."""
-    lines = [
-        "# Mirror Realm's settings. An environment variable MIRROR_REALM_<NAME> overrides a line of this file."
-    ]
+    lines = ["# Mirror Realm's settings; an environment variable MIRROR_REALM_<NAME> overrides a line."]
     for name, field in Settings.model_fields.items():
         if name == "home":
             continue

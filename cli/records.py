@@ -48,9 +48,8 @@ def register(file: Path, /, *, json: Annotated[bool, Parameter(negative=())] = F
             }
         )
         return faults.OK
-    out.write(
-        f"{found.name} {found.version}: {'registered' if found.created else 'registered before, nothing changed'}"
-    )
+    news = "registered" if found.created else "registered before, nothing changed"
+    out.write(f"{found.name} {found.version}: {news}")
     out.say(f"next: realm run {found.name}, realm deploy {found.name}, or realm serve")
     return faults.OK
 

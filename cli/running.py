@@ -40,7 +40,8 @@ def run(
     target
         A definition file, or the name of a registered workflow.
     input
-        One value of the instance's input as KEY=VALUE, repeatable. A dotted key nests; a value that is JSON keeps its type.
+        One value of the instance's input as KEY=VALUE, repeatable. A dotted key nests; a value that is JSON
+        keeps its type.
     input_file
         The instance's input as a YAML or JSON file; --input adds to it.
     set

@@ -1,4 +1,4 @@
-"""``realm deploy`` and ``realm serve``: what Prefect runs later, and everything on this machine until Ctrl-C."""
+"""``realm deploy`` and ``realm serve``: what Prefect runs later, and all of it here until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def serve(
     root: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
     engine: Literal["prefect", "local"] = "prefect",
 ) -> int:
-    """Run the platform on this machine until Ctrl-C: Prefect, Dask, and the triggers of the registered workflows.
+    """Run the platform here until Ctrl-C: Prefect, Dask, the triggers of the registered workflows.
 
     What was running when it stops is carried on by the next start.
 
@@ -66,7 +66,8 @@ def serve(
     files
         Definitions to register first.
     root
-        Another folder that nodes may read and write, repeatable. The working directory always may, unless settings say otherwise.
+        Another folder that nodes may read and write, repeatable. The working directory always may, unless
+        settings say otherwise.
     engine
         prefect, or local for the journal and threads alone.
     """

@@ -1,6 +1,7 @@
 """What a command writes to: results on standard output, everything else on standard error.
 
-Colours only where a terminal shows them (``NO_COLOR`` and ``FORCE_COLOR`` are heeded), every character in any locale.
+Colours only where a terminal shows them (``NO_COLOR`` and ``FORCE_COLOR`` are heeded), every character in any
+locale.
 """
 
 from __future__ import annotations

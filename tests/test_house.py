@@ -1,4 +1,4 @@
-"""The house itself: packaging, borders between the rooms, start-up, pins, and what no committed file may contain."""
+"""The house itself: packaging, borders between the rooms, start-up, pins, and what no file may contain."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent
 ROOMS = ("api", "blocks", "cli", "compiler", "core", "deployments", "flows", "store", "tasks")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXAMPLE = ROOT / "examples" / "nas-photo-processing" / "workflow.yaml"
 ENGINES = ("prefect", "dask", "distributed", "torch", "sqlalchemy", "cv2", "PIL", "boto3")
 
 
@@ -131,7 +132,7 @@ def test_the_rooms_import_only_what_they_may():
         "import mirror_realm.compiler",
         "import mirror_realm.tasks; mirror_realm.tasks.registry()",
         "import mirror_realm.flows",
-        f"from mirror_realm.cli.app import run; assert run(['validate', '-q', {str(ROOT / 'examples/nas-photo-processing/workflow.yaml')!r}]) == 0",
+        f"from mirror_realm.cli.app import run; assert run(['validate', '-q', {str(EXAMPLE)!r}]) == 0",
     ],
 )
 def test_it_starts_without_an_engine(statement):
