@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..core.durations import parse_duration
@@ -31,27 +31,38 @@ MAX_NODE_ID = 128
 DEFAULT_TIMEOUT = 86400.0
 """Seconds an instance may take when the definition does not say."""
 DEFAULT_PRIORITY = 5
+LENIENT = "lenient"
+"""A validation context in which names, versions and ids pass unchecked: for what comes after they were
+reported."""
 
 
-def _name(value: object) -> object:
-    if isinstance(value, str) and not NAME.fullmatch(value):
+def _name(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and info.context != LENIENT and not NAME.fullmatch(value):
         raise PydanticCustomError("name", "{value} is not a name", {"value": repr(value)})
     return value
 
 
-def _version(value: object) -> object:
+def _version(value: object, info: ValidationInfo) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
+    if info.context == LENIENT:
+        return str(value)
     if not isinstance(value, str) or not SEMVER.fullmatch(value):
         raise PydanticCustomError("version", "{value} is not a version", {"value": repr(value)})
     return value
 
 
-def _node_id(value: object) -> object:
-    if not isinstance(value, str):
+def _node_id(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str) or info.context == LENIENT:
         return value
     if not value or len(value) > MAX_NODE_ID or not value.isprintable() or re.search(r"[\s/\\.{}]", value):
         raise PydanticCustomError("node_id", "{value} is not a node id", {"value": repr(value[:MAX_NODE_ID])})
+    return value
+
+
+def _node_type(value: object, info: ValidationInfo) -> object:
+    if value == "" and info.context != LENIENT:
+        raise PydanticCustomError("too_short", "a node type must not be empty")
     return value
 
 
@@ -113,7 +124,7 @@ Join = Annotated[
 ErrorCode = Annotated[
     Code, BeforeValidator(_code), WithJsonSchema({"type": "string", "enum": [code.value for code in Code]})
 ]
-NodeType = Annotated[str, Field(min_length=1)]
+NodeType = Annotated[str, BeforeValidator(_node_type)]
 
 
 class Model(BaseModel):

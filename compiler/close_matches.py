@@ -1,0 +1,48 @@
+"""Did you mean: what a wrong word was probably meant to be."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
+    """The one known word that ``word`` most likely means, or ``None``.
+
+    >>> closest("dependsOn", ["next", "depends_on"]), closest("x", ["y"])
+    ('depends_on', None)
+    >>> closest("params", ["type"], {"params": "type"})
+    'type'
+    """
+    words = list(known)
+    plain = _CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_")
+    for candidate in words:
+        if candidate.lower().replace("-", "_") == plain:
+            return candidate
+    if synonyms and (meant := synonyms.get(plain)) in words:
+        return meant
+    found = difflib.get_close_matches(plain[:64], words, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str | None:
+    """A question with the closest matches, best first, or ``None`` where nothing is close.
+
+    >>> did_you_mean("enhance-1", ["enhance-01", "archive-01"])
+    "did you mean 'enhance-01'?"
+    """
+    found = difflib.get_close_matches(word[:128], list(known), n=limit, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, found))}?" if found else None
+
+
+def listed(words: Iterable[str], limit: int = 12) -> str:
+    """Words in a row, cut off where there are many.
+
+    >>> listed("abc", 2)
+    'a, b, …'
+    """
+    all_words = list(words)
+    return ", ".join(all_words[:limit]) + (", …" if len(all_words) > limit else "")

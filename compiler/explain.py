@@ -1,0 +1,178 @@
+"""Pydantic's findings in the words of a definition: what is wrong with a value, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel
+
+from ..core.errors import Code
+from .close_matches import closest, did_you_mean, listed
+
+
+class Explained(NamedTuple):
+    """A finding's code, message and hint."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
+_WANTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "none_required": "nothing",
+}
+_CUSTOM: Mapping[str, tuple[str, str]] = {
+    "name": ("MR114", "use lower-case letters, digits and hyphens, at most 63, as in nas-photo-processing"),
+    "version": ("MR115", "write three numbers, as 1.0.0 (SemVer)"),
+    "node_id": (
+        "MR114",
+        "use letters of any language, digits, - and _ (no blank, dot or slash), at most 128",
+    ),
+    "duration": ("MR116", "write for example 300s, 5m, 1h30m, 250ms or PT5M"),
+    "join": ("MR113", "write any, all, or how many incoming edges must fire"),
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+
+
+def kind_of(value: Any) -> str:
+    """The JSON type of a value, with its article.
+
+    >>> kind_of(True), kind_of({}), kind_of(None)
+    ('a boolean', 'a mapping', 'nothing')
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    names = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) -> Explained:
+    """One error of ``ValidationError.errors()``.
+
+    ``name`` is how the text calls the value; ``known`` are the keys that may stand beside it.
+    """
+    kind, value, context = error["type"], error.get("input"), error.get("ctx") or {}
+    subject = _subject(name)
+    if kind == "missing":
+        return Explained("MR110", f"{name!r} is missing", f"add {name}: …")
+    if kind == "extra_forbidden":
+        meant = closest(name, known)
+        others = f"known are {listed(known, 24)}" if known else "remove it"
+        return Explained("MR111", f"unknown key {name!r}", f"did you mean {meant!r}?" if meant else others)
+    if kind in _CUSTOM:
+        code, hint = _CUSTOM[kind]
+        return Explained(code, f"{subject}: {_shown(value)} is not {_article(kind)}", hint)
+    if kind == "error_code":
+        hint = did_you_mean(str(value).upper(), Code.__members__) or f"one of {listed(Code.__members__, 40)}"
+        return Explained("MR128", f"{_shown(value)} is not an error code", hint)
+    if kind in _WANTED:
+        return _wrong_type(kind, value, name)
+    if kind in ("literal_error", "enum"):
+        expected = _expected(context)
+        guess, ways = did_you_mean(str(value), expected, 1), f"one of {listed(expected, 24)}"
+        return Explained(
+            "MR113", f"{subject} cannot be {_shown(value)}", f"{guess} {ways}" if guess else f"write {ways}"
+        )
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        limit = f"{words} {context.get(key)}"
+        return Explained(
+            "MR113", f"{subject} must be {limit}, not {_shown(value)}", f"write a number of {limit}"
+        )
+    if kind in ("string_too_short", "too_short", "bytes_too_short"):
+        return Explained("MR113", f"{subject} must not be empty", f"write a value, or remove {name}")
+    return Explained("MR113", f"{subject}: {_sentence(error)}", None)
+
+
+def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The fields of the model that the value at ``path`` of a ``model`` is validated by; empty if by none."""
+    current: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int) or current is None:
+            continue
+        field = current.model_fields.get(part)
+        current = _model_in(field.annotation) if field is not None else None
+    return tuple(current.model_fields) if current is not None else ()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None
+
+
+def _wrong_type(kind: str, value: Any, name: str) -> Explained:
+    wanted = _WANTED[kind]
+    if value is None:
+        return Explained("MR112", f"{name!r} has no value", f"write {wanted}, or remove the key")
+    hint = f"write {wanted}"
+    if isinstance(value, str):
+        number = value.strip().lstrip("+-").replace(".", "", 1).isdigit()
+        if "number" in wanted and number:
+            hint = f"write {value.strip()} without quotes"
+        elif wanted == "true or false":
+            hint = "write true or false, without quotes"
+        elif wanted == "a list":
+            hint = f"write [{_shown(value, quoted=False)}]"
+    elif wanted == "a string":
+        hint = f'put it in quotes: "{_shown(value)}"' if not isinstance(value, list | dict) else hint
+    elif wanted == "a list" and isinstance(value, dict):
+        hint = "begin each item with `- `"
+    return Explained("MR112", f"{_subject(name)} must be {wanted}, not {kind_of(value)}", hint)
+
+
+def _expected(context: Mapping[str, Any]) -> list[str]:
+    text = str(context.get("expected", "")).replace(" or ", ", ")
+    return [word.strip().strip("'") for word in text.split(", ") if word.strip()]
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    message = str(error.get("msg", "not allowed"))
+    for prefix in ("Value error, ", "Assertion failed, "):
+        message = message.removeprefix(prefix)
+    return message[:1].lower() + message[1:] if message[1:2].islower() else message
+
+
+def _article(kind: str) -> str:
+    return {"node_id": "a node id", "join": "a way to join"}.get(kind, f"a {kind}")
+
+
+def _subject(name: str) -> str:
+    return repr(name) if not name.startswith("[") else f"item {name}"
+
+
+def _shown(value: Any, *, quoted: bool = True) -> str:
+    text = (
+        ("true" if value else "false") if isinstance(value, bool) else repr(value) if quoted else str(value)
+    )
+    return text if len(text) <= 60 else text[:57] + "…"
