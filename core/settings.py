@@ -41,6 +41,7 @@ class Settings(BaseModel):
     max_pixels: int = Field(default=200_000_000, ge=1, description="Limit of a decoded image")
     python_allow: tuple[str, ...] = Field(default=(), description="Import prefixes that script/python may call")
     http_allow: tuple[str, ...] = Field(default=(), description="Private hosts or networks that http/request may reach")
+    nodes: tuple[str, ...] = Field(default=(), description="Importable modules with node types of your own")
     env_allow: tuple[str, ...] = Field(default=(), description="Environment variables expressions may read as env.X")
 
     @property

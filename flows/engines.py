@@ -34,8 +34,10 @@ class Engine(Protocol):
 
     name: str
 
-    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
-        """Run attempts of a node until one completes or ``delay_after`` says that the last was final."""
+    async def node(
+        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
+    ) -> None:
+        """Run attempts of a node (``most`` at most) until one completes or ``delay_after`` says that the last was final."""
         ...
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
@@ -48,7 +50,9 @@ class LocalEngine:
 
     name = "local"
 
-    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
+    async def node(
+        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
+    ) -> None:
         """See :class:`Engine`."""
         attempt = 1
         while (error := await body(attempt)) is not None:

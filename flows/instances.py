@@ -58,7 +58,9 @@ def input_error(workflow: Workflow, value: Mapping[str, Any]) -> ErrorRecord | N
         return None
     from jsonschema import Draft202012Validator
 
-    errors = sorted(Draft202012Validator(dict(workflow.input_schema)).iter_errors(dict(value)), key=lambda e: e.json_path)
+    errors = sorted(
+        Draft202012Validator(dict(workflow.input_schema)).iter_errors(dict(value)), key=lambda e: e.json_path
+    )
     if not errors:
         return None
     violations = [{"field": e.json_path.removeprefix("$.") or "$", "description": e.message} for e in errors]

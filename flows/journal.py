@@ -77,13 +77,23 @@ class Journal:
         )
 
     async def finish(
-        self, execution: NodeExecution, attempt: int, status: NodeStatus, outcome: NodeOutcome, error: ErrorRecord | None
+        self,
+        execution: NodeExecution,
+        attempt: int,
+        status: NodeStatus,
+        outcome: NodeOutcome,
+        error: ErrorRecord | None,
     ) -> None:
         """The attempt's result and, unless it is retried, the node's."""
         await self.call(self._finish, execution, attempt, status, outcome, error)
 
     def _finish(
-        self, execution: NodeExecution, attempt: int, status: NodeStatus, outcome: NodeOutcome, error: ErrorRecord | None
+        self,
+        execution: NodeExecution,
+        attempt: int,
+        status: NodeStatus,
+        outcome: NodeOutcome,
+        error: ErrorRecord | None,
     ) -> None:
         self.store.executions.finish(
             execution.id,
@@ -116,7 +126,9 @@ def file_references(value: Any) -> list[dict[str, Any]]:
     def walk(item: Any) -> None:
         if isinstance(item, Mapping):
             if {"uri", "sha256", "size", "name"} <= item.keys() and isinstance(item["uri"], str):
-                found.setdefault(item["uri"], {k: item.get(k) for k in ("uri", "sha256", "size", "media_type", "name")})
+                found.setdefault(
+                    item["uri"], {k: item.get(k) for k in ("uri", "sha256", "size", "media_type", "name")}
+                )
             for inner in item.values():
                 walk(inner)
         elif isinstance(item, list):

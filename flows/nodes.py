@@ -159,6 +159,7 @@ async def _skip(run: Run, handle: Handle, incoming: Sequence[Edge], reason: str)
 
 async def _execute(run: Run, handle: Handle, incoming: Sequence[Edge], call: NodeCall) -> None:
     node, node_type = handle.node, registry()[handle.node.type]
+    most = attempts_allowed(node.retry, node_type.max_attempts)
     earlier = run.attempts_before.get(node.id, 0)
     deaths = 0
     loop = asyncio.get_running_loop()
@@ -170,7 +171,7 @@ async def _execute(run: Run, handle: Handle, incoming: Sequence[Edge], call: Nod
         nonlocal deaths
         handle.attempts, handle.status = earlier + attempt, NodeStatus.RUNNING
         this = _numbered(call, handle.attempts)
-        row = await run.env.journal.begin(this, max_attempts=attempts_allowed(node.retry, node_type.max_attempts))
+        row = await run.env.journal.begin(this, max_attempts=most)
         run.emit_node(handle)
         began = loop.time()
         outcome = await _attempt(run, handle, node_type, this)
@@ -186,13 +187,13 @@ async def _execute(run: Run, handle: Handle, incoming: Sequence[Edge], call: Nod
         _tell(run, handle, delay)
         return error
 
-    await run.engine.node(handle, [e.source for e in incoming], body, delay_after)
+    await run.engine.node(handle, [e.source for e in incoming], body, delay_after, most)
 
 
 async def _attempt(run: Run, handle: Handle, node_type: NodeType, call: NodeCall) -> NodeOutcome:
     def listen(event: dict[str, Any]) -> None:
         handle.worker = event.get("worker") or handle.worker
-        run.emit_node(handle, progress=event.get("progress"), message=event.get("message") or "")
+        run.emit_node(handle, progress=event.get("fraction"), message=event.get("message") or "")
 
     if node_type.where == "flow":
         return await execute_in_flow(call)
@@ -218,7 +219,7 @@ async def _fail_before_start(run: Run, handle: Handle, incoming: Sequence[Edge],
         _tell(run, handle, None)
         return error
 
-    await run.engine.node(handle, [e.source for e in incoming], body, lambda error, attempt: None)
+    await run.engine.node(handle, [e.source for e in incoming], body, lambda error, attempt: None, 1)
     if node.fail_on_error and run.failure is None:
         run.failure = handle
 

@@ -50,7 +50,9 @@ def fits(request: Mapping[str, float], offers: Mapping[str, float]) -> bool:
 def unsatisfiable(request: Mapping[str, float], workers: Workers) -> RealmError:
     """The error that names what is missing on the worker that comes closest."""
     if not workers:
-        return RealmError(Code.INSUFFICIENT_RESOURCES, "the Dask cluster has no workers", hint="`realm doctor` looks why")
+        return RealmError(
+            Code.INSUFFICIENT_RESOURCES, "the Dask cluster has no workers", hint="`realm doctor` looks why"
+        )
 
     def missing(offers: Mapping[str, float]) -> dict[str, float]:
         return {n: a for n, a in request.items() if offers.get(n, 0.0) < a and (n not in SOFT or n in offers)}

@@ -6,14 +6,17 @@ The task is thin: its body runs in the flow process and awaits the attempt, whic
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefect import Task, allow_failure, flow, get_run_logger
+from prefect import Task, allow_failure, flow
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
-from prefect.states import Completed, State
+from prefect.logging.handlers import APILogHandler
+from prefect.states import Completed, Failed, State
 
 from ..core.errors import ErrorRecord, RealmError
 from .declarations import Workflow
@@ -22,12 +25,7 @@ from .engines import Body, DelayAfter, FlowFunction
 if TYPE_CHECKING:
     from .run import Handle
 
-MOST_RETRIES = 1000
-"""More than any rule allows: ``retry_condition_fn`` decides, by the error's code."""
-
-
-class NodeFailed(RealmError):
-    """Raised in a node's Prefect task, so that its task run fails with the node's own error."""
+log = logging.getLogger("mirror_realm.run")
 
 
 class PrefectEngine:
@@ -38,17 +36,18 @@ class PrefectEngine:
     def __init__(self) -> None:
         self._states: dict[str, State[Any]] = {}
 
-    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter) -> None:
+    async def node(
+        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
+    ) -> None:
         """See :class:`.engines.Engine`."""
         attempts = 0
         error: ErrorRecord | None = None
 
-        async def attempt() -> State[Any] | None:
+        async def attempt() -> State[Any]:
             nonlocal attempts, error
             attempts += 1
-            if (error := await body(attempts)) is not None:
-                raise NodeFailed.from_record(error)
-            return Completed(message=handle.summary)
+            error = await body(attempts)
+            return _failed(error) if error is not None else Completed(message=handle.summary)
 
         def may_retry(task: Task[Any, Any], task_run: object, state: object) -> bool:
             delay = None if error is None else delay_after(error, attempts)
@@ -56,13 +55,13 @@ class PrefectEngine:
             task.retry_delay_seconds = delay or 0
             return delay is not None
 
-        await self._track(handle, after, attempt, retries=MOST_RETRIES, retry_condition_fn=may_retry)
+        await self._track(handle, after, attempt, retries=most - 1, retry_condition_fn=may_retry)
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
         """See :class:`.engines.Engine`."""
 
         async def skip() -> State[Any]:
-            get_run_logger().info("Skipped: %s", reason)
+            log.info("%s skipped: %s", handle.node.id, reason)
             return Completed(name="Skipped", message=reason)
 
         await self._track(handle, after, skip)
@@ -85,14 +84,41 @@ class PrefectEngine:
 
 
 def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
-    """``function`` as a Prefect flow. Timeouts and results are ours: the journal must see them."""
+    """``function`` as a Prefect flow. Timeouts and results are ours: the journal must see them.
+
+    An instance that failed ends the flow run in a state that says so in a sentence; only a fault of ours shows a traceback.
+    """
+
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        _log_to_prefect()
+        try:
+            return await function(*args, **kwargs)
+        except RealmError as error:
+            return _failed(error.record)
+
     return flow(
         name=workflow.name,
         version=workflow.version,
         description=workflow.description or workflow.title or function.__doc__,
         flow_run_name=flow_run_name,
         persist_result=False,
-    )(function)
+    )(run)
+
+
+def _failed(error: ErrorRecord) -> State[Any]:
+    """A failed state instead of an exception: Prefect would print the traceback of the user's own mistake."""
+    if error.traceback:
+        log.error("%s", error.traceback)
+    hint = f" ({error.hint})" if error.hint else ""
+    return Failed(message=f"{error.code}: {error.message}{hint}", data=RealmError.from_record(error))
+
+
+@functools.cache
+def _log_to_prefect() -> None:
+    """Send the runtime's own log lines to the flow run or task run that they belong to."""
+    log.setLevel(logging.INFO)
+    log.addHandler(APILogHandler())
 
 
 def flow_run_name() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.durations import format_duration
 from ..core.status import NodeStatus
@@ -29,8 +29,12 @@ async def publish(run: Run) -> None:
     from prefect.artifacts import acreate_markdown_artifact
 
     try:
-        await acreate_markdown_artifact(graph_markdown(run), key="realm-graph", description="Nodes and their states")
-        await acreate_markdown_artifact(result_markdown(run), key="realm-result", description="What each node gave")
+        await acreate_markdown_artifact(
+            graph_markdown(run), key="realm-graph", description="Nodes and their states"
+        )
+        await acreate_markdown_artifact(
+            result_markdown(run), key="realm-result", description="What each node gave"
+        )
     except Exception:
         # Whatever Prefect's client raises here: an artifact is a view, the journal holds the facts.
         log.warning("the run's artifacts could not be stored in Prefect", exc_info=True)
@@ -45,18 +49,20 @@ def graph_markdown(run: Run) -> str:
 
 def graph_svg(run: Run) -> str:
     """The run's own graph (declared nodes, edges started) as SVG, coloured by state."""
-    from ..compiler.draw import Picture, draw
+    from ..compiler.document import Span
+    from ..compiler.draw import draw
+    from ..compiler.graph import Edge, Graph, GraphNode
 
-    picture = Picture(
-        nodes=[(h.node.id, h.node.type) for h in run.handles.values()],
-        edges=[(e.source.node.id, t.node.id, str(e.when or "")) for t in run.handles.values() for e in _incoming(run, t)],
+    nowhere = Span(1, 1, 1, 1)
+    graph = Graph(
+        nodes=tuple(GraphNode(h.node.id, h.node.type, (), nowhere) for h in run.handles.values()),
+        edges=tuple(
+            Edge(e.source.node.id, target, None if e.when is None else str(e.when), e.mapping)
+            for target, incoming in run.incoming.items()
+            for e in incoming
+        ),
     )
-    states = {h.node.id: (str(h.status), h.seconds) for h in run.handles.values()}
-    return str(draw(picture, "svg", states=states))
-
-
-def _incoming(run: Run, target: Handle) -> list[Any]:
-    return [e for edges in run.outgoing.values() for e in edges if e.target is target]
+    return str(draw(graph, "svg", states={h.node.id: str(h.status) for h in run.handles.values()}))
 
 
 def result_markdown(run: Run) -> str:
@@ -77,7 +83,11 @@ def _result(handle: Handle) -> str:
     if handle.status in (NodeStatus.SKIPPED, NodeStatus.CANCELED):
         return _cell(handle.reason)
     links = [f"[{_cell(f['name'])}]({f['uri']})" for f in file_references(handle.output)]
-    small = {k: v for k, v in handle.output.items() if isinstance(v, str | int | float | bool) and len(str(v)) <= 80}
+    small = {
+        k: v
+        for k, v in handle.output.items()
+        if isinstance(v, str | int | float | bool) and len(str(v)) <= 80
+    }
     words = _cell(json.dumps(small, ensure_ascii=False)[:300]) if small else ""
     return " ".join([*links, words])
 

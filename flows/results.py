@@ -79,5 +79,3 @@ def _seconds(row: Any) -> float | None:
 
 def _text(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
-
-

@@ -76,6 +76,7 @@ class Run:
         self.instance_id = instance_id or ""
         self.output: dict[str, Any] = {}
         self.handles: dict[str, Handle] = {}
+        self.incoming: dict[str, tuple[Edge, ...]] = {}
         self.outgoing: dict[str, list[Edge]] = {}
         self.failure: Handle | None = None
         self.restored: dict[str, Any] = {}
@@ -107,7 +108,7 @@ class Run:
 
     def start(self, node: Node, after: Handle | Edge | Sequence[Handle | Edge] | None = None) -> Handle:
         """Start ``node`` once its edges are decided; the handle stands for its run."""
-        incoming = edges(after)
+        incoming = self.incoming[node.id] = edges(after)
         handle = self.handles[node.id] = Handle(node)
         for one in incoming:
             self.outgoing.setdefault(one.source.node.id, []).append(one)
@@ -134,7 +135,9 @@ class Run:
         except TimeoutError:
             await self._stop()
             message = f"instance {self.instance_id} ran past its timeout of {format_duration(self.timeout)}"
-            await self._fail(ErrorRecord(Code.DEADLINE_EXCEEDED, message, hint="raise the definition's `timeout`"))
+            await self._fail(
+                ErrorRecord(Code.DEADLINE_EXCEEDED, message, hint="raise the definition's `timeout`")
+            )
         except BaseException as error:
             await self._stop()
             await self._interrupted(error)
@@ -177,7 +180,9 @@ class Run:
             return
         if canceled:
             record = ErrorRecord(Code.CANCELLED, "the run was cancelled")
-            await self.env.journal.transition(self.instance_id, InstanceStatus.CANCELED, error=record.to_dict())
+            await self.env.journal.transition(
+                self.instance_id, InstanceStatus.CANCELED, error=record.to_dict()
+            )
             self.emit_instance(InstanceStatus.CANCELED, record)
             return
         record = error.record if isinstance(error, RealmError) else _fault(error)
@@ -245,12 +250,22 @@ class Run:
 def _of_node(handle: Handle, error: ErrorRecord) -> ErrorRecord:
     """The instance's error: the node's own, with the place where it happened."""
     node = handle.node
-    context = {"node_id": node.id, "node_type": node.type, "attempt": handle.attempts, "worker": handle.worker}
+    context = {
+        "node_id": node.id,
+        "node_type": node.type,
+        "attempt": handle.attempts,
+        "worker": handle.worker,
+    }
     if node.at:
         context["at"] = node.at
     details = {**error.details, **{key: value for key, value in context.items() if value}}
     return ErrorRecord(
-        error.code, f"node {node.id!r}: {error.message}", error.hint, details, error.exception, error.traceback
+        error.code,
+        f"node {node.id!r}: {error.message}",
+        error.hint,
+        details,
+        error.exception,
+        error.traceback,
     )
 
 

@@ -75,7 +75,7 @@ class ThreadRunner:
 
         def attempt() -> NodeOutcome:
             report({"kind": "started", "worker": f"thread-{os.getpid()}"})
-            return execute(call, report=lambda fraction, message: report(progress(fraction, message)))
+            return execute(call, report=report)
 
         future = loop.run_in_executor(self._pool, attempt)
         try:
@@ -117,7 +117,8 @@ class DaskRunner:
             client = await Client(address, asynchronous=True, timeout="10s", name="mirror-realm")
         except (OSError, TimeoutError) as error:
             raise RealmError(
-                Code.UNAVAILABLE, f"the Dask scheduler at {address} does not answer: {error}",
+                Code.UNAVAILABLE,
+                f"the Dask scheduler at {address} does not answer: {error}",
                 hint="check MIRROR_REALM_DASK_SCHEDULER, or unset it to run an embedded cluster",
             ) from None
         return cls(client, owned=True)
@@ -190,17 +191,25 @@ class DaskRunner:
     async def _current_workers(self) -> Workers:
         if time.monotonic() - self._workers_at > 2.0:
             identity: Any = await self.client.scheduler.identity(n_workers=-1)  # pyright: ignore[reportOptionalMemberAccess]
-            self._workers = {address: dict(w.get("resources") or {}) for address, w in identity["workers"].items()}
+            self._workers = {
+                address: dict(w.get("resources") or {}) for address, w in identity["workers"].items()
+            }
             self._workers_at = time.monotonic()
-            self._seen.update({str(sorted(offers.items())): dict(offers) for offers in self._workers.values()})
+            self._seen.update(
+                {str(sorted(offers.items())): dict(offers) for offers in self._workers.values()}
+            )
         return self._workers
 
-    async def _abandon(self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor, *, recycle: bool) -> None:
+    async def _abandon(
+        self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor, *, recycle: bool
+    ) -> None:
         """Stop an attempt: ask it to end, forget its future, and if it will not end, recycle its worker process."""
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             if monitor.address:
                 await asyncio.wait_for(
-                    self.client.run(cancel, call.execution_key, call.attempt, workers=[monitor.address], on_error="ignore"),
+                    self.client.run(
+                        cancel, call.execution_key, call.attempt, workers=[monitor.address], on_error="ignore"
+                    ),
                     GRACE,
                 )
             await asyncio.wait_for(self.client.cancel([future], force=True), GRACE)
@@ -254,11 +263,6 @@ def run_on_worker(call: NodeCall) -> NodeOutcome:
     return execute(call)
 
 
-def progress(fraction: float, message: str) -> dict[str, Any]:
-    """The event of a progress report."""
-    return {"kind": "progress", "progress": fraction, "message": message}
-
-
 def failed(call: NodeCall, error: ErrorRecord, worker: str | None = None) -> NodeOutcome:
     """The outcome of an attempt that the runner itself had to give up."""
     moment = now().isoformat()
@@ -297,5 +301,3 @@ def _worker_died(error: Exception, monitor: _Monitor) -> ErrorRecord:
 
 async def _result(future: Future[NodeOutcome]) -> NodeOutcome:
     return await future.result()  # pyright: ignore[reportGeneralTypeIssues] - asynchronous clients return a coroutine
-
-

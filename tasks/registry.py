@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ..core.errors import Code, RealmError
+from ..core.settings import settings
 from .sdk import NodeType
 
 FAMILIES = ("ai", "control", "data", "http", "image", "notify", "script", "storage")
@@ -76,9 +77,21 @@ def node_types_of(source: Any) -> list[NodeType]:
 
 @cache
 def registry() -> Registry:
-    """The process's registry: the built-in families, then installed plugins. Loaded once, lazily."""
+    """The process's registry: the built-in families, installed plugins, and the modules that the setting ``nodes`` names.
+
+    Loaded once, lazily. NOT_FOUND when a named module cannot be imported.
+    """
     package = __package__
     types = [t for family in FAMILIES for t in node_types_of(import_module(f".{family}", package))]
     for point in entry_points(group=ENTRY_POINT_GROUP):
         types += node_types_of(point.load())
+    for module in settings().nodes:
+        try:
+            types += node_types_of(import_module(module))
+        except ModuleNotFoundError as error:
+            raise RealmError(
+                Code.NOT_FOUND,
+                f"the module {module!r} of setting `nodes` cannot be imported: {error}",
+                hint="install it, or put its folder on PYTHONPATH",
+            ) from None
     return Registry(types)

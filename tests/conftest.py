@@ -5,6 +5,7 @@ import os
 import pytest
 
 from mirror_realm.core.settings import settings
+from mirror_realm.tasks.registry import registry
 
 
 @pytest.fixture(autouse=True)
@@ -18,5 +19,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MIRROR_REALM_HOME", str(folder))
     monkeypatch.setenv("MIRROR_REALM_ROOTS", str(tmp_path))
     settings.cache_clear()
+    registry.cache_clear()
     yield folder
     settings.cache_clear()
+    registry.cache_clear()

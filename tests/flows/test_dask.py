@@ -1,0 +1,150 @@
+"""Runs on a real Dask cluster of worker processes: placement, death of a worker, timeouts, progress."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import dask
+import pytest
+from distributed import LocalCluster
+
+from mirror_realm.core.errors import RealmError
+from mirror_realm.core.settings import settings
+from mirror_realm.flows import Retry, Run, node, workflow
+from mirror_realm.flows.environment import Environment, use
+from mirror_realm.flows.journal import Journal
+from mirror_realm.flows.results import instance_result
+from mirror_realm.flows.runners import DaskRunner
+from mirror_realm.store import Store
+
+pytestmark = pytest.mark.slow
+FAST = Retry(max_attempts=5, initial=0.05, jitter=0)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """Two worker processes, one of them tagged as a GPU worker; a death is reported at once."""
+    here = str(Path(__file__).parent)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+    ):
+        patch.setenv("PYTHONPATH", here)
+        patch.setenv("MIRROR_REALM_NODES", "realm_test_nodes")
+        patch.setenv("MIRROR_REALM_HOME", str(tmp_path_factory.mktemp("workers")))
+        with LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            resources={"MEMORY_MB": 2000},
+        ) as cluster:
+            yield cluster.scheduler_address
+
+
+@pytest.fixture
+async def env(home, scheduler, tmp_path):
+    with Store.open(settings().database) as store:
+        journal, events, listeners = Journal(store), [], []
+        runner = await DaskRunner.connect(scheduler)
+
+        def heard(event):
+            events.append(event)
+            for listener in listeners:
+                listener(event)
+
+        environment = Environment(journal, runner, settings(), (tmp_path,), heard)
+        bundle = type("Env", (), {"store": store, "events": events, "listeners": listeners})
+        with use(environment):
+            yield bundle
+        await runner.close()
+        journal.close()
+
+
+async def run(env, build):
+    made = Run(workflow("dask-flow", "1.0.0"), {"value": 1})
+    with contextlib.suppress(RealmError):
+        async with made:
+            build(made)
+    return instance_result(env.store, made.instance_id)
+
+
+async def test_nodes_run_on_worker_processes(env):
+    def build(r):
+        one = r.start(node("one", "test/add"))
+        r.start(node("two", "test/add"), after=one)
+
+    result = await run(env, build)
+    assert result["output"] == {"two": {"value": 3}}
+    assert result["nodes"]["one"]["worker"].startswith("tcp://127.0.0.1")
+
+
+async def test_a_killed_worker_costs_an_attempt_not_the_instance(env, tmp_path):
+    ledger = tmp_path / "ledger"
+    result = await run(
+        env,
+        lambda r: r.start(
+            node("die", "test/die", parameters={"ledger": str(ledger), "times": 1}, retry=FAST)
+        ),
+    )
+    history = result["nodes"]["die"]["history"]
+    assert result["status"] == "completed"
+    assert [a["status"] for a in history] == ["failed", "completed"]
+    assert history[0]["error"]["code"] == "TRANSIENT_ERROR"
+    assert "worker process died" in history[0]["error"]["message"]
+    pids = {line.split()[2] for line in ledger.read_text().splitlines()}
+    assert len(pids) == 2
+
+
+async def test_kill_9_from_outside_in_the_middle_of_a_node(env, tmp_path):
+    ledger = tmp_path / "ledger"
+    killed = []
+
+    def strike(event):
+        if event["type"] == "node" and event["progress"] and not killed:
+            killed.append(int(ledger.read_text().split()[2]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    env.listeners.append(strike)
+    declared = node("s", "test/sleep", parameters={"seconds": 1.0, "ledger": str(ledger)}, retry=FAST)
+    result = await run(env, lambda r: r.start(declared))
+    assert result["status"] == "completed"
+    assert len(result["nodes"]["s"]["history"]) == 2
+
+
+async def test_a_node_that_kills_every_worker_is_held_responsible(env):
+    declared = node("die", "test/die", parameters={"times": 99}, retry=FAST)
+    result = await run(env, lambda r: r.start(declared))
+    assert result["error"]["code"] == "INTERNAL_ERROR"
+    assert "kills its workers" in result["error"]["message"]
+    assert result["nodes"]["die"]["attempts"] == 3
+
+
+async def test_a_deaf_node_is_given_up_and_its_worker_recycled(env, monkeypatch):
+    monkeypatch.setattr("mirror_realm.flows.runners.GRACE", 0.5)
+    declared = node("deaf", "test/deaf", parameters={"seconds": 60}, timeout=0.3, retry=Retry(max_attempts=1))
+    result = await run(env, lambda r: r.start(declared))
+    assert result["error"]["code"] == "NODE_EXECUTION_TIMEOUT"
+
+    # Both workers take work again: neither is stuck in the deaf node.
+    def both(r):
+        for name in ("a", "b"):
+            r.start(node(name, "test/sleep", parameters={"seconds": 0.2}))
+
+    assert (await run(env, both))["status"] == "completed"
+
+
+async def test_an_impossible_request_is_refused_at_once(env):
+    result = await run(env, lambda r: r.start(node("n", "test/add", resources={"memory_mb": 64_000})))
+    assert result["error"]["code"] == "INSUFFICIENT_RESOURCES"
+    assert "MEMORY_MB 64000 (it has 2000)" in result["error"]["message"]
+    result = await run(env, lambda r: r.start(node("g", "test/gpu")))
+    assert "GPU 1 (it has 0)" in result["error"]["message"]
+
+
+async def test_progress_comes_back_from_the_worker(env):
+    await run(env, lambda r: r.start(node("s", "test/sleep", parameters={"seconds": 0.8})))
+    fractions = [e["progress"] for e in env.events if e["type"] == "node" and e["progress"]]
+    assert len(fractions) >= 2
+    assert fractions == sorted(fractions)
