@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, String, Text, cast, func
+from sqlalchemy import JSON, DateTime, Dialect, Float, String, cast, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 from ..core.errors import Code, RealmError
 from .cleaning import clean_text
@@ -54,10 +54,6 @@ class Words(TypeDecorator[str]):
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
         self.length = length
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The type under this one."""
-        return dialect.type_descriptor(String(self.length) if self.length else Text())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """On the way in."""

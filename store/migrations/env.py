@@ -20,7 +20,7 @@ def render(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
         return "sa.DateTime(timezone=True)"
     if isinstance(item, Words | Status):
         length = item.length if isinstance(item, Words) else 20
-        return f"sa.String({length})" if length else "sa.Text()"
+        return f"sa.String({length})" if length else "sa.String()"
     if isinstance(item, sa.JSON):
         autogen_context.imports.add("from sqlalchemy.dialects.postgresql import JSONB")
         return 'sa.JSON().with_variant(JSONB(), "postgresql")'
