@@ -21,7 +21,6 @@ ENVIRONMENT = Group.create_ordered("Environment")
 EVERYWHERE = Group.create_ordered("With every command")
 
 COMMANDS: tuple[tuple[str, str, Group], ...] = (
-    ("init", "project:init", ENVIRONMENT),
     ("validate", "definitions:validate", DEFINITIONS),
     ("compile", "definitions:compile_", DEFINITIONS),
     ("graph", "definitions:graph", DEFINITIONS),
@@ -32,6 +31,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("instances", "records:instances", RUNNING),
     ("deploy", "serving:deploy", RUNNING),
     ("serve", "serving:serve", RUNNING),
+    ("init", "project:init", ENVIRONMENT),
     ("doctor", "doctor:doctor", ENVIRONMENT),
 )
 """Name, ``module:function`` of this room, and the group it is listed in."""
@@ -49,23 +49,29 @@ def build() -> App:
         name="realm",
         help="Compile workflow definitions into Prefect flows and run their nodes on Dask.",
         version=_version,
-        help_epilogue="`realm COMMAND --help` explains one command. The reference is docs/cli.md.",
         help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
     )
     app["--help"].group = EVERYWHERE
     app["--version"].group = EVERYWHERE
-    for name, target, group in COMMANDS:
-        app.command(f"{__package__}.{target}", name=name, group=group)
-    app.meta.group_parameters = EVERYWHERE
+    for place, (name, target, group) in enumerate(COMMANDS):
+        app.command(f"{__package__}.{target}", name=name, group=group, sort_key=place)
     app.meta.default(_launcher(app))
+    return app
+
+
+def load_commands(app: App) -> App:
+    """Import every command, so that an overview can say what each does."""
+    for name, _, _ in COMMANDS:
+        app[name]
     return app
 
 
 def _launcher(app: App):
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())] = False,
-        debug: Annotated[bool, Parameter(negative=())] = False,
+        quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), group=EVERYWHERE)] = False,
+        debug: Annotated[bool, Parameter(group=EVERYWHERE)] = False,
     ) -> int:
         """Run one command.
 
@@ -91,7 +97,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # The command's own terminal is made by the launcher; until then, what is on the line decides.
     use_terminal(Terminal(debug="--debug" in tokens))
     try:
-        code = build().meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        app = build()
+        if all(token.startswith("-") for token in tokens):
+            load_commands(app)
+        code = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
         return _usage(error)

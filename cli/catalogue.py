@@ -22,7 +22,7 @@ def nodes(
     /,
     *,
     family: str | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
 ) -> int:
     """List the node types, or explain one.
 

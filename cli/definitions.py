@@ -19,8 +19,8 @@ Format = Literal["text", "json", "sarif", "github"]
 def validate(
     *files: Path,
     format: Format = "text",
-    json: Annotated[bool, Parameter(negative=())] = False,
-    strict: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
+    strict: bool = False,
 ) -> int:
     """Check definitions: every finding with its place and the way out.
 
@@ -125,3 +125,24 @@ def _size(analysis: Analysis) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def graph(
+    file: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    instance: str | None = None,
+) -> int:
+    """Draw a definition: to the terminal as Mermaid, or to a file.
+
+    Parameters
+    ----------
+    file
+        The definition.
+    output
+        A file to write: .svg, .png, .mmd (Mermaid) or .dot (Graphviz).
+    instance
+        An instance whose node states colour the picture.
+    """
+    return faults.OK

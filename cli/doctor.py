@@ -14,10 +14,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
-
-from cyclopts import Parameter
 
 from ..core.errors import RealmError
 from ..core.settings import Settings, load_settings
@@ -42,7 +40,7 @@ class Finding:
 Check = Callable[[Settings], Finding]
 
 
-def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def doctor(*, json: bool = False) -> int:
     """Check what is installed, reachable and set, and say how to mend the rest.
 
     Parameters

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings
@@ -37,7 +34,7 @@ Editors with the YAML language server complete and check `workflow.yaml` against
 """
 
 
-def init(directory: Path = Path(), /, *, force: Annotated[bool, Parameter(negative=())] = False) -> int:
+def init(directory: Path = Path(), /, *, force: bool = False) -> int:
     """Write a project to start from: a definition, a sample photo, settings, a README.
 
     Parameters

@@ -25,7 +25,7 @@ instances = App(
 )
 
 
-def register(file: Path, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def register(file: Path, /, *, json: bool = False) -> int:
     """Put a definition into the store as its next version; `realm serve` then listens to its triggers.
 
     Parameters
@@ -74,7 +74,7 @@ def list_(
     workflow: str | None = None,
     status: Status | None = None,
     limit: Annotated[int, Parameter(alias="-n")] = 20,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
 ) -> int:
     """List instances, newest first.
 
@@ -85,7 +85,7 @@ def list_(
     status
         Only with this status.
     limit
-        At most so many.
+        At most so many; 20 unless told.
     json
         As JSON.
     """
@@ -109,7 +109,7 @@ def list_(
 
 
 @instances.command
-def show(id: str | None = None, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def show(id: str | None = None, /, *, json: bool = False) -> int:
     """Show one instance: every node with its attempts, the output or the error.
 
     Parameters

@@ -16,7 +16,7 @@ from .terminal import Terminal, terminal
 if TYPE_CHECKING:
     from ..compiler import Analysis
 
-Pairs = Annotated[tuple[str, ...], Parameter(negative=())]
+Pairs = Annotated[tuple[str, ...], Parameter(metavar="KEY=VALUE")]
 
 
 def run(
@@ -27,9 +27,9 @@ def run(
     input_file: Path | None = None,
     set: Pairs = (),
     engine: Literal["prefect", "local"] = "prefect",
-    root: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    root: tuple[Path, ...] = (),
+    dry_run: bool = False,
+    json: bool = False,
 ) -> int:
     """Run one instance of a workflow here and now, and show what came out.
 
@@ -47,7 +47,7 @@ def run(
     set
         Another parameter of a node as NODE.PARAMETER=VALUE, repeatable.
     engine
-        prefect tracks the run on a Prefect server; local keeps only the journal and starts at once.
+        prefect (the default) tracks the run on a Prefect server; local keeps only the journal and starts at once.
     root
         Another folder that nodes may read and write, repeatable. The definition's own folder always may.
     dry_run

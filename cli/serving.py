@@ -6,9 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import faults
 from .terminal import terminal
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from ..deployments.deploy import Deployed
 
 
-def deploy(name: str, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+def deploy(name: str, /, *, json: bool = False) -> int:
     """Make a Prefect deployment of a registered workflow, with its parameters and schedules. Twice is fine.
 
     Parameters
@@ -54,7 +52,7 @@ def deploy(name: str, /, *, json: Annotated[bool, Parameter(negative=())] = Fals
 
 def serve(
     *files: Path,
-    root: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
+    root: tuple[Path, ...] = (),
     engine: Literal["prefect", "local"] = "prefect",
 ) -> int:
     """Run the platform here until Ctrl-C: Prefect, Dask, the triggers of the registered workflows.
@@ -69,7 +67,7 @@ def serve(
         Another folder that nodes may read and write, repeatable. The working directory always may, unless
         settings say otherwise.
     engine
-        prefect, or local for the journal and threads alone.
+        prefect (the default), or local for the journal and threads alone.
     """
     from ..core.settings import settings
     from .definitions import checked
