@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -76,10 +77,8 @@ async def ensure_pool(client: PrefectClient) -> None:
             description="Flow runs of compiled workflows; `realm serve` runs them.",
             base_job_template=WarmWorker.get_default_base_job_template(),
         )
-        try:
+        with contextlib.suppress(ObjectAlreadyExists):  # Another process was faster.
             await client.create_work_pool(pool)
-        except ObjectAlreadyExists:
-            pass  # Another process was faster.
 
 
 def parameter_schema(definition: Definition) -> dict[str, Any]:
@@ -126,7 +125,12 @@ def schedules_of(definition: Definition) -> list[DeploymentScheduleCreate]:
 
             seconds = parse_duration(config["interval"])
             schedule = IntervalSchedule(interval=timedelta(seconds=seconds), timezone=zone)
-        payload = {"trigger": {"type": "schedule", "payload": {"schedule": str(config.get("cron") or config["interval"])}}}
+        payload = {
+            "trigger": {
+                "type": "schedule",
+                "payload": {"schedule": str(config.get("cron") or config["interval"])},
+            }
+        }
         schedules.append(
             DeploymentScheduleCreate(
                 schedule=schedule, active=trigger.enabled, parameters=payload, slug=f"trigger-{number}"

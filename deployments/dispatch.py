@@ -7,11 +7,13 @@ process left running is carried on from the journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.status import InstanceStatus
@@ -105,7 +107,11 @@ class Dispatcher:
     async def _run(self, flow: Any, instance: Instance) -> None:
         from ..flows.instances import trigger_of
 
-        parameters = {"input": dict(instance.input or {}), "trigger": trigger_of(instance), "instance_id": instance.id}
+        parameters = {
+            "input": dict(instance.input or {}),
+            "trigger": trigger_of(instance),
+            "instance_id": instance.id,
+        }
         if self._around.engine == "local":
             try:
                 await flow(**parameters)
@@ -115,7 +121,9 @@ class Dispatcher:
         await run_deployed(flow, parameters, instance)
 
     async def _give_up(self, instance: Instance, error: Exception) -> None:
-        record = error.record if isinstance(error, RealmError) else ErrorRecord(Code.INTERNAL_ERROR, str(error))
+        record = (
+            error.record if isinstance(error, RealmError) else ErrorRecord(Code.INTERNAL_ERROR, str(error))
+        )
         journal = self._around.environment.journal
         current = await journal.instance(instance.id)
         if not current.status.terminal:
@@ -136,11 +144,11 @@ async def run_deployed(flow: Any, parameters: dict[str, Any], instance: Instance
 
     async with get_client() as client:
         if instance.flow_run_id:
-            state = Crashed(message="the process that ran it stopped; the instance is carried on in another flow run")
-            try:
-                await client.set_flow_run_state(instance.flow_run_id, state, force=True)
-            except ObjectNotFound:
-                pass  # The Prefect database was made anew since.
+            state = Crashed(
+                message="the process that ran it stopped; the instance is carried on in another flow run"
+            )
+            with contextlib.suppress(ObjectNotFound):  # The Prefect database was made anew since.
+                await client.set_flow_run_state(UUID(instance.flow_run_id), state, force=True)
         try:
             deployment = await client.read_deployment_by_name(f"{flow.name}/{DEPLOYMENT}")
             flow_run = await client.create_flow_run_from_deployment(

@@ -67,7 +67,7 @@ def _allowed(path: Path, around: Surroundings) -> Path:
 
 
 def _take(workflow: Registered, event: FileEvent, around: Surroundings, wake: Callable[[], None]) -> None:
-    """Persist the event as a pending instance, then remember the file: dying in between repeats the first harmlessly."""
+    """Persist the event as a pending instance, then remember the file: dying in between repeats it harmlessly."""
     store = around.store
     payload: dict[str, Any] = {
         "file_path": str(event.path),

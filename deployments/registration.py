@@ -60,7 +60,9 @@ class Registered:
         return getattr(self.module, self.flow_name)
 
 
-def register(analysis: Analysis, store: Store, settings: Settings, *, source: str | None = None) -> Registered:
+def register(
+    analysis: Analysis, store: Store, settings: Settings, *, source: str | None = None
+) -> Registered:
     """Put a checked definition into the store as its next version, and write its flow's source.
 
     The same definition again changes nothing. Raises INVALID_WORKFLOW_DEFINITION with the findings, ALREADY_EXISTS when
@@ -94,7 +96,9 @@ def all_registered(store: Store, settings: Settings) -> list[Registered]:
 
 def _materialise(row: WorkflowVersion, settings: Settings, created: bool) -> Registered:
     document = {**row.definition, "version": row.version}
-    analysis = analyze(row.source_name or f"{row.name}.json", text=json.dumps(document, ensure_ascii=False, indent=2))
+    analysis = analyze(
+        row.source_name or f"{row.name}.json", text=json.dumps(document, ensure_ascii=False, indent=2)
+    )
     if analysis.definition is None or not analysis.ok:
         raise RealmError(
             Code.FAILED_PRECONDITION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -32,7 +33,8 @@ async def run_workflow(
     """Run one instance of a definition (a file, an analysis, or the name of a registered workflow) to its end.
 
     ``parameters`` overrides node parameters, ``{node_id: {parameter: value}}``. Returns :func:`instance_result` with
-    ``prefect_url``; a failed instance is a result, not an exception. Raises INVALID_WORKFLOW_DEFINITION with the findings.
+    ``prefect_url``; a failed instance is a result, not an exception. Raises INVALID_WORKFLOW_DEFINITION with the
+    findings.
     """
     configured = configured or settings()
     async with surroundings(
@@ -50,10 +52,8 @@ async def execute(
     instance_id = await around.environment.journal.call(_persist, flow, around, input or {}, trigger or {})
     call = {"input": dict(input or {}), "trigger": dict(trigger or {}), "instance_id": instance_id}
     if around.engine == "local":
-        try:
+        with contextlib.suppress(RealmError):  # It is journaled, and the result shows it.
             await flow(**call)
-        except RealmError:
-            pass  # It is journaled, and the result shows it.
     else:
         state = await flow(**call, return_state=True)
         await _surface(state, instance_id, around)
@@ -72,7 +72,8 @@ def with_parameters(analysis: Analysis, parameters: Mapping[str, Mapping[str, An
     for node_id, values in parameters.items():
         if node_id not in nodes:
             raise RealmError(
-                Code.NOT_FOUND, f"--set names node {node_id!r}, which the definition does not have",
+                Code.NOT_FOUND,
+                f"--set names node {node_id!r}, which the definition does not have",
                 hint=f"its nodes are {', '.join(nodes)}",
             )
         nodes[node_id]["parameters"] = {**nodes[node_id].get("parameters", {}), **values}
@@ -87,7 +88,9 @@ def main(flow: Any) -> None:
 
     parser = argparse.ArgumentParser(description=f"Run the workflow {flow.name} {flow.version} once.")
     parser.add_argument("--input", default="{}", metavar="JSON", help="the instance's input")
-    parser.add_argument("--root", action="append", default=[], metavar="DIR", help="a folder that nodes may touch")
+    parser.add_argument(
+        "--root", action="append", default=[], metavar="DIR", help="a folder that nodes may touch"
+    )
     arguments = parser.parse_args()
     try:
         given = json.loads(arguments.input)
@@ -112,7 +115,8 @@ async def _main(flow: Any, given: Mapping[str, Any], roots: tuple[Path, ...]) ->
 
 
 def _analysis(target: Analysis | str | Path, around: Surroundings, configured: Settings) -> Analysis:
-    if isinstance(target, Analysis):
+    analysis: Analysis
+    if not isinstance(target, str | Path):
         analysis = target
     elif Path(target).is_file():
         analysis = analyze(Path(target))
@@ -145,7 +149,9 @@ async def _surface(state: Any, instance_id: str, around: Surroundings) -> None:
         result = await state.result(raise_on_failure=False)
         if isinstance(result, BaseException):
             raise result
-        raise RealmError(Code.INTERNAL_ERROR, f"the flow run ended as {state.name} without deciding {instance_id}")
+        raise RealmError(
+            Code.INTERNAL_ERROR, f"the flow run ended as {state.name} without deciding {instance_id}"
+        )
 
 
 def _flow_run_url(around: Surroundings, result: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,7 @@ async def serving(
 
 
 @contextlib.contextmanager
-def only_one(configured: Settings):  # noqa: ANN201
+def only_one(configured: Settings) -> Iterator[None]:
     """Hold this home's serve lock; ALREADY_EXISTS while another process does."""
     from filelock import FileLock, Timeout
 

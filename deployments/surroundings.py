@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.settings import Settings
 from ..flows.engines import engine_choice
@@ -15,6 +16,10 @@ from ..flows.environment import Environment, Event, default_roots, use
 from ..flows.journal import Journal
 from ..flows.runners import DaskRunner, Runner, ThreadRunner
 from ..store import Store
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+    from .prefect_server import PrefectServer
 
 Announce = Callable[[str], None]
 
@@ -47,8 +52,8 @@ async def surroundings(
 ) -> AsyncIterator[Surroundings]:
     """Start what ``engine`` needs and make it the environment of the runs inside the block.
 
-    ``local``: threads of this process and the journal. ``prefect``: the server that ``PREFECT_API_URL`` names or an embedded
-    one, and the configured Dask scheduler or an embedded cluster, both started side by side.
+    ``local``: threads of this process and the journal. ``prefect``: the server that ``PREFECT_API_URL`` names or an
+    embedded one, and the configured Dask scheduler or an embedded cluster, both started side by side.
     """
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database))
@@ -61,9 +66,9 @@ async def surroundings(
         if engine == "local":
             runner = ThreadRunner()
         else:
-            prefect_url, cluster = await _start(settings, stack, announce)
-            dashboard, workers = cluster.dashboard_url, str(cluster.summary)
-            stack.enter_context(prefect_at(prefect_url))
+            server, cluster = await _start(settings, stack, announce)
+            prefect_url, dashboard, workers = server.url, cluster.dashboard_url, cluster.summary
+            stack.enter_context(prefect_at(server.url))
             runner = await DaskRunner.connect(cluster.address)
         stack.push_async_callback(runner.close)
         environment = Environment(journal, runner, settings, allowed, on_event, resumable)
@@ -72,22 +77,24 @@ async def surroundings(
         yield Surroundings(environment, store, engine, prefect_url, dashboard, workers)
 
 
-async def _start(settings: Settings, stack: AsyncExitStack, announce: Announce):  # noqa: ANN202
+async def _start(settings: Settings, stack: AsyncExitStack, announce: Announce) -> tuple[PrefectServer, Cluster]:
+    """Start both side by side; whichever started is stopped again, also when the other did not."""
     from .cluster import open_cluster
     from .prefect_server import ensure_server
 
-    server, cluster = await asyncio.gather(
-        asyncio.to_thread(ensure_server, settings, announce=announce),
-        asyncio.to_thread(open_cluster, settings),
-        return_exceptions=True,
-    )
-    for started, stop in ((server, "stop"), (cluster, "close")):
-        if not isinstance(started, BaseException):
-            stack.push_async_callback(asyncio.to_thread, getattr(started, stop))
-    for started in (server, cluster):
-        if isinstance(started, BaseException):
-            raise started
-    return server.url, cluster
+    async def server() -> PrefectServer:
+        started = await asyncio.to_thread(ensure_server, settings, announce=announce)
+        stack.push_async_callback(asyncio.to_thread, started.stop)
+        return started
+
+    async def cluster() -> Cluster:
+        started = await asyncio.to_thread(open_cluster, settings)
+        stack.push_async_callback(asyncio.to_thread, started.close)
+        return started
+
+    both = (asyncio.ensure_future(server()), asyncio.ensure_future(cluster()))
+    await asyncio.wait(both)
+    return both[0].result(), both[1].result()
 
 
 @contextmanager

@@ -54,7 +54,9 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmWorkerResul
         identifier = str(flow_run.id)
         if task_status:
             task_status.started(identifier)
-        deployment = await self.client.read_deployment(flow_run.deployment_id) if flow_run.deployment_id else None
+        deployment = (
+            await self.client.read_deployment(flow_run.deployment_id) if flow_run.deployment_id else None
+        )
         flow = await asyncio.to_thread(load_entrypoint, deployment.entrypoint if deployment else None)
         task = asyncio.create_task(run_flow_async(flow, flow_run=flow_run, return_type="state"))
         self._running[identifier] = task

@@ -25,7 +25,7 @@ engine_choice: ContextVar[str | None] = ContextVar("mirror_realm_engine", defaul
 
 FlowFunction = Callable[..., Awaitable[Any]]
 Body = Callable[[int], Awaitable[ErrorRecord | None]]
-"""One attempt, given its number from 1: returns its error, or ``None`` when it completed. Never raises for a failure."""
+"""One attempt, given its number from 1: returns its error, or ``None`` when it completed."""
 DelayAfter = Callable[[ErrorRecord, int], float | None]
 
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
     async def node(
         self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
     ) -> None:
-        """Run attempts of a node (``most`` at most) until one completes or ``delay_after`` says that the last was final."""
+        """Run attempts of a node, ``most`` at most, until one completes or ``delay_after`` says it was final."""
         ...
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:

@@ -106,7 +106,7 @@ def _call(run: Run, handle: Handle, verdict: Verdict) -> NodeCall:
 
 
 def _input(run: Run, handle: Handle, verdict: Verdict, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node gets: its own mapping, else the merged outputs of its live predecessors, else the instance's input."""
+    """What the node gets: its own mapping, else its live predecessors' outputs merged, else the instance's input."""
     from ..compiler.expressions import apply_mapping, render
 
     if handle.node.input is not None:

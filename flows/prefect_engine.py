@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import Task, allow_failure, flow
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 
 from ..core.errors import ErrorRecord, RealmError
 from .declarations import Workflow
@@ -86,7 +87,8 @@ class PrefectEngine:
 def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
     """``function`` as a Prefect flow. Timeouts and results are ours: the journal must see them.
 
-    An instance that failed ends the flow run in a state that says so in a sentence; only a fault of ours shows a traceback.
+    An instance that failed ends the flow run in a state that says so in a sentence; only a fault of ours shows a
+    traceback.
     """
 
     @functools.wraps(function)

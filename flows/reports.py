@@ -44,7 +44,8 @@ def graph_markdown(run: Run) -> str:
     """The graph as a picture, with each node's state and time."""
     svg = graph_svg(run)
     picture = f"![graph](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
-    return f"# {run.workflow.title or run.workflow.name} {run.workflow.version}\n\nInstance `{run.instance_id}`\n\n{picture}\n"
+    title = f"{run.workflow.title or run.workflow.name} {run.workflow.version}"
+    return f"# {title}\n\nInstance `{run.instance_id}`\n\n{picture}\n"
 
 
 def graph_svg(run: Run) -> str:
@@ -71,8 +72,8 @@ def result_markdown(run: Run) -> str:
     for handle in run.handles.values():
         mark = _MARKS.get(handle.status, "")
         rows.append(
-            f"| {_cell(handle.node.id)} | {mark} {handle.status} | {format_duration(handle.seconds)} | {handle.attempts} "
-            f"| {_cell(handle.worker)} | {_result(handle)} |"
+            f"| {_cell(handle.node.id)} | {mark} {handle.status} | {format_duration(handle.seconds)} "
+            f"| {handle.attempts} | {_cell(handle.worker)} | {_result(handle)} |"
         )
     return "\n".join([f"# Results of `{run.instance_id}`", "", *rows, ""])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def node_result(row: NodeExecution) -> dict[str, Any]:
     }
 
 
-def public_error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+def public_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """An error without its traceback, which stays in the journal and the log."""
     return {key: value for key, value in error.items() if key != "traceback"} if error else None
 

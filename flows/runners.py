@@ -212,10 +212,14 @@ class DaskRunner:
                     ),
                     GRACE,
                 )
-            await asyncio.wait_for(self.client.cancel([future], force=True), GRACE)
+            forget: Any = self.client.cancel([future], force=True)
+            await asyncio.wait_for(forget, GRACE)
             if recycle and monitor.address:
                 log.warning("node %s ignored its timeout: recycling worker %s", call.node_id, monitor.address)
-                await self.client.restart_workers([monitor.address], timeout=GRACE, raise_for_error=False)
+                restart: Any = self.client.restart_workers(
+                    [monitor.address], timeout=GRACE, raise_for_error=False
+                )
+                await restart
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         message = event[1]
@@ -225,7 +229,8 @@ class DaskRunner:
     async def close(self) -> None:
         """See :class:`Runner`."""
         if self._owned:
-            await self.client.close()
+            closing: Any = self.client.close()
+            await closing
 
 
 class _Monitor:

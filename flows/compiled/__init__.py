@@ -1,7 +1,8 @@
 """Sources of registered workflows, importable as ``mirror_realm.flows.compiled.<name>_<version>``.
 
-The files lie in the home folder (``settings().compiled_folder``), written by ``realm register`` from the store's definitions,
-so that Prefect deployments can name them by module path: a file entrypoint cannot name a flow compiled at run time.
+The files lie in the home folder (``settings().compiled_folder``), written by ``realm register`` from the store's
+definitions, so that Prefect deployments can name them by module path: a file entrypoint cannot name a flow that was
+compiled at run time.
 """
 
 from __future__ import annotations

@@ -80,26 +80,27 @@ class TestRetries:
         assert next_delay(ErrorRecord(Code.TRANSIENT_ERROR, ""), 999_999, rule) == 5
 
 
-class TestPlacement:
-    CPU = {"tcp://a": {"CPU_MILLIS": 1000.0}, "tcp://b": {"CPU_MILLIS": 1000.0}}
-    BOTH = {**CPU, "tcp://g": {"CPU_MILLIS": 1000.0, "GPU": 1.0, "VRAM_MB": 8000.0}}
+CPU = {"tcp://a": {"CPU_MILLIS": 1000.0}, "tcp://b": {"CPU_MILLIS": 1000.0}}
+BOTH = {**CPU, "tcp://g": {"CPU_MILLIS": 1000.0, "GPU": 1.0, "VRAM_MB": 8000.0}}
 
+
+class TestPlacement:
     def test_soft_resources_count_only_where_they_are_declared(self):
-        assert place(Resources(memory_mb=10**9), self.CPU).request == {"CPU_MILLIS": 1000.0}
+        assert place(Resources(memory_mb=10**9), CPU).request == {"CPU_MILLIS": 1000.0}
 
     def test_preferred_takes_a_gpu_where_there_is_one(self):
         wish = Resources(gpu=Gpu.PREFERRED, gpu_memory_mb=4000)
-        assert place(wish, self.BOTH).gpu
-        assert place(wish, self.BOTH).request["VRAM_MB"] == 4000
-        assert not place(wish, self.CPU).gpu
-        assert "GPU" not in place(wish, self.CPU).request
+        assert place(wish, BOTH).gpu
+        assert place(wish, BOTH).request["VRAM_MB"] == 4000
+        assert not place(wish, CPU).gpu
+        assert "GPU" not in place(wish, CPU).request
 
     def test_preferred_that_fits_no_gpu_runs_on_a_cpu(self):
-        assert not place(Resources(gpu=Gpu.PREFERRED, gpu_memory_mb=16_000), self.BOTH).gpu
+        assert not place(Resources(gpu=Gpu.PREFERRED, gpu_memory_mb=16_000), BOTH).gpu
 
     def test_the_impossible_is_refused_with_what_is_missing(self):
         with pytest.raises(RealmError) as caught:
-            place(Resources(gpu=Gpu.REQUIRED, gpu_memory_mb=16_000), self.BOTH)
+            place(Resources(gpu=Gpu.REQUIRED, gpu_memory_mb=16_000), BOTH)
         assert caught.value.code is Code.INSUFFICIENT_RESOURCES
         assert "VRAM_MB 16000 (it has 8000)" in str(caught.value)
         assert next_delay(caught.value.record, 1) is None
@@ -110,4 +111,4 @@ class TestPlacement:
 
     def test_custom_resources(self):
         with pytest.raises(RealmError, match="LICENCE 1"):
-            place(Resources(custom={"LICENCE": 1}), self.CPU)
+            place(Resources(custom={"LICENCE": 1}), CPU)
