@@ -1,8 +1,10 @@
-"""Real super-resolution networks for tests, with weights made on the spot, in the files that upstream publishes.
+"""Real super-resolution networks for tests, with weights made on the spot, in the files that upstream
+publishes.
 
-``from tests.networks import nearest_x4, random_x4, save``. The tensors carry the names of Real-ESRGAN's releases, so
-that finding, reading, recognising and running them takes the path that the published weights take. Those of
-:func:`nearest_x4` are chosen so that the answer is known: the network enlarges by repeating pixels.
+``from tests.networks import nearest_x4, random_x4, save``. The tensors carry the names of Real-ESRGAN's
+releases, so that finding, reading, recognising and running them takes the path that the published weights
+take. Those of :func:`nearest_x4` are chosen so that the answer is known: the network enlarges by repeating
+pixels.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ def _rrdbnet(features: int, blocks: int, ups: int, channels_in: int, make: Any) 
 def nearest_x4(
     features: int = 4, blocks: int = 2, *, blur: bool = False, gain: float = 1.0
 ) -> dict[str, torch.Tensor]:
-    """An RRDBNet that repeats each pixel 4 × 4 times, exactly but for rounding. Its trunk is not idle: each residual
-    block passes 1.2 times its input on, and the last layer divides what has come together.
+    """An RRDBNet that repeats each pixel 4 × 4 times, exactly but for rounding. Its trunk is not idle: each
+    residual block passes 1.2 times its input on, and the last layer divides what has come together.
 
-    With ``blur``, the first layer is a 3 × 3 mean, so that tiles need their neighbours' pixels. ``gain`` multiplies the
-    values inside the network (and divides them at its end), to make half precision overflow.
+    With ``blur``, the first layer is a 3 × 3 mean, so that tiles need their neighbours' pixels. ``gain``
+    multiplies the values inside the network (and divides them at its end), to make half precision overflow.
     """
 
     def make(name: str, out: int, into: int) -> torch.Tensor:
@@ -62,7 +64,8 @@ def nearest_x4(
 def random_x4(
     features: int = 8, blocks: int = 2, *, scale: int = 4, seed: int = 5
 ) -> dict[str, torch.Tensor]:
-    """An RRDBNet with random weights whose result stays within 0–1 for most pictures; ``scale`` 2 is x2plus's form."""
+    """An RRDBNet with random weights whose result stays within 0–1 for most pictures; ``scale`` 2 is
+    x2plus's form."""
     generator = torch.Generator().manual_seed(seed)
 
     def make(name: str, out: int, into: int) -> torch.Tensor:

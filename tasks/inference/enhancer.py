@@ -120,7 +120,7 @@ used."""
 AUTO = "torch"
 """What ``auto`` means: the backend that runs the model named."""
 
-FALLS_BACK = frozenset({Code.DEPENDENCY_FAILURE, Code.RESOURCE_EXHAUSTED})
+FALLS_BACK = frozenset({Code.DEPENDENCY_FAILURE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED})
 """Failures that a fallback may stand in for. A damaged or hostile weights file is never among them."""
 
 
@@ -135,7 +135,7 @@ def enhance(
 ) -> Enhanced:
     """Enhance a picture: (H, W), or (H, W, C) with grey, grey + alpha, RGB or RGBA, of uint8 or uint16.
 
-    When ``backend`` cannot run for want of weights, packages or memory, ``fallback`` (a backend's name)
+    When ``backend`` cannot run for want of weights, packages, memory or time, ``fallback`` (a backend's name)
     runs instead and ``degraded_reason`` says why; without one, the error says how to allow it.
     """
     chosen = AUTO if backend == "auto" else backend
