@@ -69,6 +69,7 @@ CODES: Mapping[str, str] = {
     "MR307": "Edge mapping",
     "MR308": "Unknown function",
     "MR309": "Expression beyond a limit",
+    "MR310": "A node that has not run yet",
     "MR350": "Input that nothing supplies",
     "MR351": "Two predecessors supply the same field",
     "MR401": "GPU resources without a GPU",
