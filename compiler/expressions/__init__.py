@@ -7,9 +7,10 @@ The language for users is in ``docs/expressions.md``.
 
 from __future__ import annotations
 
+from .check import check
 from .errors import ExpressionError
 from .mapping import apply_mapping
 from .references import SCOPE_NAMES, environment
 from .templates import holds, render
 
-__all__ = ["SCOPE_NAMES", "ExpressionError", "apply_mapping", "environment", "holds", "render"]
+__all__ = ["SCOPE_NAMES", "ExpressionError", "apply_mapping", "check", "environment", "holds", "render"]

@@ -80,6 +80,10 @@ class Cursor:
             kind=kind,
         )
 
+    def too_deep(self, token: Token) -> ExpressionError:
+        """The error of an expression that is nested beyond the limit."""
+        return self.error("it is nested too deeply", token, "compute the parts in control/set nodes", "limit")
+
     def _match_brackets(self) -> dict[int, int]:
         partner: dict[int, int] = {}
         stack: list[int] = []
@@ -89,7 +93,9 @@ class Cursor:
             if token.text in _CLOSING:
                 stack.append(index)
                 if len(stack) > MAX_DEPTH:
-                    raise self.error("it is nested too deeply", token, "compute the parts in control/set nodes", "limit")
+                    raise self.error(
+                        "it is nested too deeply", token, "compute the parts in control/set nodes", "limit"
+                    )
             elif token.text in _CLOSING.values():
                 if not stack or _CLOSING[self.tokens[stack[-1]].text] != token.text:
                     raise self.error(f"{token.text!r} closes nothing", token)

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.settings import settings
 from .errors import ExpressionError
-from .functions import FUNCTIONS, Function, jsonable, kind_of, present, reach, to_json
+from .functions import FUNCTIONS, Function, present, reach
 from .messages import runtime_error, syntax_error
 from .references import MISSING, SCOPE_NAMES, Reference, explain, resolve, spread, unknown_root
-from .rewrite import RENAMED, Rewritten, rewrite
+from .rewrite import rewrite
+from .rewritten import Rewritten
+from .spelling import RENAMED
+from .values import jsonable, kind_of, to_json
 
 if TYPE_CHECKING:
     from cel_expr_python import cel

@@ -107,4 +107,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 def close(name: str, known: Iterable[str]) -> list[str]:
     """Names of ``known`` that ``name`` may be a typo of, best first, two at most."""
     names = {other.casefold(): other for other in known}
-    return [names[m] for m in difflib.get_close_matches(name.casefold(), list(names), n=2, cutoff=0.7)]
+    return [names[m] for m in difflib.get_close_matches(name.casefold(), list(names), n=2, cutoff=0.6)]

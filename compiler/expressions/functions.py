@@ -20,12 +20,20 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from ...core.durations import format_duration, parse_duration
-
-MAX_TEXT = 4 << 20
-"""Characters that one function may return."""
-MAX_ITEMS = 100_000
-"""List items that one function may return."""
+from ...core.durations import parse_duration
+from .values import (
+    MAX_ITEMS,
+    MAX_TEXT,
+    as_int,
+    as_list,
+    as_number,
+    as_string,
+    bounded_items,
+    bounded_text,
+    kind_of,
+    text_of,
+    to_json,
+)
 
 Result = Literal["dyn", "bool", "int", "double", "string", "list", "timestamp", "duration"]
 
@@ -42,111 +50,29 @@ class Function:
     member: bool = False
 
 
-def text_of(value: Any) -> str:
-    """A value inside text: null is empty, numbers have no noise, lists and maps are JSON.
-
-    >>> [text_of(v) for v in (None, True, 60.0, 0.1 + 0.2, {"a": "照"})]
-    ['', 'true', '60', '0.3', '{"a":"照"}']
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else f"{value:.15g}"
-    return to_json(value)
-
-
-def jsonable(value: Any) -> Any:
-    """Timestamps as RFC 3339 text and durations as ``1h30m``; everything else as it is. Raises ValueError."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-        return format_duration(seconds) if seconds >= 0 else "-" + format_duration(-seconds)
-    raise ValueError(f"a value of type {type(value).__name__} is not JSON")
-
-
-def to_json(value: Any) -> str:
-    """``to_json(x)``: compact JSON with sorted keys."""
-    return _text(
-        json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=jsonable)
-    )
-
-
 def from_json(text: Any) -> Any:
     """``from_json(text)``."""
     try:
-        return json.loads(_string(text, "from_json"))
+        return json.loads(as_string(text, "from_json"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"from_json: the text is not JSON ({error})") from None
 
 
-def _text(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the text would be longer than {MAX_TEXT} characters")
-    return text
-
-
-def _items(items: list[Any]) -> list[Any]:
-    if len(items) > MAX_ITEMS:
-        raise ValueError(f"the list would be longer than {MAX_ITEMS} items")
-    return items
-
-
-def _string(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} takes a string, not {kind_of(value)}")
-    return value
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name} takes a list, not {kind_of(value)}")
-    return value
-
-
-def _number(value: Any, name: str) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} takes a number, not {kind_of(value)}")
-    return value
-
-
-def _int(value: Any, name: str) -> int:
-    number = _number(value, name)
-    if not float(number).is_integer():
-        raise ValueError(f"{name} takes a whole number, not {number}")
-    return int(number)
-
-
-def kind_of(value: Any) -> str:
-    """What a person calls the type of ``value``."""
-    if value is None:
-        return "null"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a map"}
-    names |= {datetime: "a timestamp", timedelta: "a duration"}
-    return names.get(type(value), type(value).__name__)
-
-
 def _sum(values: Any) -> int | float:
     total: int | float = 0
-    for value in _list(values, "sum"):
-        total += _number(value, "sum")
+    for value in as_list(values, "sum"):
+        total += as_number(value, "sum")
     return total
 
 
 def _avg(values: Any) -> float | None:
-    values = _list(values, "avg")
+    values = as_list(values, "avg")
     return _sum(values) / len(values) if values else None
 
 
 def _extreme(name: str, pick: Callable[..., Any]) -> Callable[..., Any]:
     def choose(*values: Any) -> Any:
-        candidates = _list(values[0], name) if len(values) == 1 else list(values)
+        candidates = as_list(values[0], name) if len(values) == 1 else list(values)
         if not candidates:
             return None
         try:
@@ -159,50 +85,54 @@ def _extreme(name: str, pick: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _flatten(values: Any, depth: Any = 1) -> list[Any]:
-    flat = _list(values, "flatten")
-    for _ in range(min(_int(depth, "flatten"), 32)):
-        flat = _items([inner for item in flat for inner in (item if isinstance(item, list) else [item])])
+    flat = as_list(values, "flatten")
+    for _ in range(min(as_int(depth, "flatten"), 32)):
+        flat = bounded_items(
+            [inner for item in flat for inner in (item if isinstance(item, list) else [item])]
+        )
     return list(flat)
 
 
 def _distinct(values: Any) -> list[Any]:
-    return list({to_json(value): value for value in reversed(_list(values, "distinct"))}.values())[::-1]
+    return list({to_json(value): value for value in reversed(as_list(values, "distinct"))}.values())[::-1]
 
 
 def _sort(values: Any, key: Any = None) -> list[Any]:
-    values = _list(values, "sort")
-    field = None if key is None else _string(key, "sort")
+    values = as_list(values, "sort")
+    field = None if key is None else as_string(key, "sort")
     name = (field or "").removeprefix("-")
 
     def rank(item: Any) -> tuple[bool, Any]:
         found = item.get(name) if field and isinstance(item, Mapping) else (None if field else item)
         return (found is None, 0 if found is None else found)
 
+    descending = bool(field and field.startswith("-"))
+    missing = [item for item in values if rank(item)[0]]
     try:
-        return sorted(values, key=rank, reverse=bool(field and field.startswith("-")))
+        return sorted((item for item in values if not rank(item)[0]), key=rank, reverse=descending) + missing
     except TypeError:
         raise ValueError("sort cannot compare items of different types") from None
 
 
 def _join(values: Any, separator: Any = "") -> str:
-    between = _string(separator, "join")
-    parts = [text_of(value) for value in _list(values, "join")]
+    between = as_string(separator, "join")
+    parts = [text_of(value) for value in as_list(values, "join")]
     if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
         raise ValueError(f"the text would be longer than {MAX_TEXT} characters")
     return between.join(parts)
 
 
 def _split(text: Any, separator: Any = None) -> list[str]:
-    text = _string(text, "split")
+    text = as_string(text, "split")
     if separator is None:
-        return _items(text.split())
-    if not (between := _string(separator, "split")):
-        return _items(list(text))
-    return _items(text.split(between))
+        return bounded_items(text.split())
+    if not (between := as_string(separator, "split")):
+        return bounded_items(list(text))
+    return bounded_items(text.split(between))
 
 
 def _range(*bounds: Any) -> list[int]:
-    numbers = [_int(bound, "range") for bound in bounds]
+    numbers = [as_int(bound, "range") for bound in bounds]
     if len(numbers) == 3 and numbers[2] == 0:
         raise ValueError("range: the step cannot be 0")
     if len(values := range(*numbers)) > MAX_ITEMS:
@@ -211,10 +141,10 @@ def _range(*bounds: Any) -> list[int]:
 
 
 def _round(value: Any, digits: Any = None) -> int | float:
-    number = _number(value, "round")
+    number = as_number(value, "round")
     if not math.isfinite(number):
         raise ValueError(f"round cannot take {number}")
-    places = 0 if digits is None else _int(digits, "round")
+    places = 0 if digits is None else as_int(digits, "round")
     if not -30 <= places <= 30:
         raise ValueError("round: between -30 and 30 digits")
     exact = Decimal(repr(number))
@@ -226,7 +156,7 @@ def _round(value: Any, digits: Any = None) -> int | float:
 
 def _whole(name: str, function: Callable[[float], int]) -> Callable[[Any], int]:
     def apply(value: Any) -> int:
-        number = _number(value, name)
+        number = as_number(value, name)
         if not math.isfinite(number):
             raise ValueError(f"{name} cannot take {number}")
         return function(number)
@@ -240,7 +170,7 @@ def _timestamp(value: Any) -> datetime:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
-        moment = datetime.fromisoformat(_string(value, "timestamp").strip())
+        moment = datetime.fromisoformat(as_string(value, "timestamp").strip())
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{value!r} is not a timestamp; write 2026-05-01T08:00:00Z, 2026-05-01, or seconds since 1970"
@@ -262,18 +192,22 @@ def _duration(value: Any) -> timedelta:
 
 def _format_time(value: Any, form: Any = "%Y-%m-%dT%H:%M:%S%z", zone: Any = "UTC") -> str:
     try:
-        moment = _timestamp(value).astimezone(ZoneInfo(_string(zone, "format_time")))
+        moment = _timestamp(value).astimezone(ZoneInfo(as_string(zone, "format_time")))
     except (KeyError, ValueError, OSError, OverflowError) as error:
         known = isinstance(error, ValueError) and not isinstance(error, KeyError)
-        raise ValueError(str(error) if known else f"unknown time zone {zone!r}; write for example Asia/Shanghai") from None
+        raise ValueError(
+            str(error) if known else f"unknown time zone {zone!r}; write for example Asia/Shanghai"
+        ) from None
     # Directive by directive: the C library's strftime refuses Chinese text between them under some locales.
-    return _text(re.sub(r"%[-_0]?[A-Za-z%]", lambda m: moment.strftime(m.group()), _string(form, "format_time")))
+    return bounded_text(
+        re.sub(r"%[-_0]?[A-Za-z%]", lambda m: moment.strftime(m.group()), as_string(form, "format_time"))
+    )
 
 
 def _path(value: Any, name: str) -> str:
     if isinstance(value, dict) and isinstance(value.get("uri"), str):
         value = value["uri"]
-    text = _string(value, name)
+    text = as_string(value, name)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         parts = urlsplit(text)
         text = f"//{parts.netloc}{unquote(parts.path)}" if parts.scheme != "file" else unquote(parts.path)
@@ -312,8 +246,8 @@ def _values(value: Any) -> list[Any]:
 
 
 def _replace(text: Any, old: Any, new: Any, count: Any = -1) -> str:
-    text, old, new = (_string(part, "replace") for part in (text, old, new))
-    limit = _int(count, "replace")
+    text, old, new = (as_string(part, "replace") for part in (text, old, new))
+    limit = as_int(count, "replace")
     found = text.count(old) if limit < 0 else min(limit, text.count(old))
     if len(text) + found * (len(new) - len(old)) > MAX_TEXT:
         raise ValueError(f"the text would be longer than {MAX_TEXT} characters")
@@ -321,9 +255,9 @@ def _replace(text: Any, old: Any, new: Any, count: Any = -1) -> str:
 
 
 def _substring(text: Any, start: Any, end: Any = None) -> str:
-    text = _string(text, "substring")
-    first = _int(start, "substring")
-    last = len(text) if end is None else _int(end, "substring")
+    text = as_string(text, "substring")
+    first = as_int(start, "substring")
+    last = len(text) if end is None else as_int(end, "substring")
     if not 0 <= first <= last <= len(text):
         raise ValueError(f"substring({first}, {last}) is outside a text of {len(text)} characters")
     return text[first:last]
@@ -331,37 +265,34 @@ def _substring(text: Any, start: Any, end: Any = None) -> str:
 
 def _on_string(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def apply(*arguments: Any) -> Any:
-        return method(*(_string(argument, name) for argument in arguments))
+        return method(*(as_string(argument, name) for argument in arguments))
 
     return apply
 
 
-def _list_contains(values: Sequence[Any], item: Any) -> bool:
-    return any(value == item and isinstance(value, bool) == isinstance(item, bool) for value in values)
+_ABSENT = object()
+
+
+def _follow(value: Any, path: Sequence[Any]) -> Any:
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(part, _ABSENT)
+        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+            value = value[part]
+        else:
+            return _ABSENT
+    return value
 
 
 def present(value: Any, path: Sequence[Any]) -> bool:
     """Whether ``path`` leads somewhere from ``value``; implements ``has`` on the variables of macros."""
-    for part in path:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
-            value = value[part]
-        else:
-            return False
-    return True
+    return _follow(value, path) is not _ABSENT
 
 
 def reach(value: Any, path: Sequence[Any]) -> Any:
     """What ``path`` leads to from ``value``, or null; implements ``default`` on the variables of macros."""
-    for part in path:
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
-            value = value[part]
-        else:
-            return None
-    return value
+    found = _follow(value, path)
+    return None if found is _ABSENT else found
 
 
 def _exactly(count: int) -> range:
@@ -373,7 +304,7 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("avg", _avg, _exactly(1)),
     Function("min", _extreme("min", min), range(1, 9)),
     Function("max", _extreme("max", max), range(1, 9)),
-    Function("abs", lambda x: abs(_number(x, "abs")), _exactly(1), "double"),
+    Function("abs", lambda x: abs(as_number(x, "abs")), _exactly(1), "double"),
     Function("round", _round, range(1, 3), "double"),
     Function("floor", _whole("floor", math.floor), _exactly(1), "int"),
     Function("ceil", _whole("ceil", math.ceil), _exactly(1), "int"),
@@ -411,12 +342,14 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 """Everything that is implemented here and called as it is written."""
 
-NATIVE_FUNCTIONS = frozenset({"size", "int", "uint", "double", "string", "bool", "bytes", "dyn", "type", "matches"})
-"""CEL's own functions."""
-NATIVE_METHODS = frozenset(
-    "contains startsWith endsWith matches size getFullYear getMonth getDate getDayOfMonth getDayOfWeek "
-    "getDayOfYear getHours getMinutes getSeconds getMilliseconds".split()
+NATIVE_FUNCTIONS = frozenset(
+    {"size", "int", "uint", "double", "string", "bool", "bytes", "dyn", "type", "matches"}
 )
+"""CEL's own functions."""
+NATIVE_METHODS = frozenset({
+    "contains", "startsWith", "endsWith", "matches", "size", "getFullYear", "getMonth", "getDate", "getDayOfMonth",
+    "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
+})  # fmt: skip
 """CEL's own methods."""
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 """CEL's comprehensions, called as methods."""

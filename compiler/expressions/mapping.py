@@ -60,7 +60,7 @@ def compile_path(text: str) -> Any:
             _problem(error, path),
             expression=text,
             column=column or skip + 1,
-            hint="write $.name, $.list[0].name, $.list[*].name, $.\"a-b\"",
+            hint='write $.name, $.list[0].name, $.list[*].name, $."a-b"',
         ) from None
 
 
@@ -70,9 +70,7 @@ def _quoted(path: str) -> str:
         return path
     steps = path.split(".")
     return ".".join(
-        step
-        if step.isascii()
-        else '"' + step.partition("[")[0] + '"' + "".join(step.partition("[")[1:])
+        step if step.isascii() else '"' + step.partition("[")[0] + '"' + "".join(step.partition("[")[1:])
         for step in steps
     )
 
@@ -107,7 +105,9 @@ def _steps(target: str) -> tuple[str, ...]:
     steps = [step.replace("\0", ".") for step in target.replace("\\.", "\0").split(".")]
     if not all(steps):
         raise RealmError(
-            Code.INVALID_ARGUMENT, f"{target!r} is not a target path", hint="write names with dots between, as user.id"
+            Code.INVALID_ARGUMENT,
+            f"{target!r} is not a target path",
+            hint="write names with dots between, as user.id",
         )
     return tuple(steps)
 

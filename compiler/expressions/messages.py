@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .errors import ExpressionError, did_you_mean
-from .rewrite import Rewritten
+from .errors import ExpressionError
+from .rewritten import Rewritten
 
 _SYNTAX = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
 _OVERLOAD = re.compile(r"No matching overloads found : (\S+?)(?:\((.*)\))?$")
@@ -34,7 +34,10 @@ def syntax_error(text: str, rewritten: Rewritten) -> ExpressionError:
     """The first syntax error of CEL's report."""
     if "recursion" in text:
         return _whole(
-            rewritten, "it is nested too deeply, or too long a chain", "compute the parts in control/set nodes", "limit"
+            rewritten,
+            "it is nested too deeply, or too long a chain",
+            "compute the parts in control/set nodes",
+            "limit",
         )
     match = _SYNTAX.search(text)
     if match is None:
@@ -92,7 +95,10 @@ def runtime_error(text: str, rewritten: Rewritten) -> ExpressionError:
     if match := _OVERLOAD.search(message):
         return _overload(rewritten, match.group(1), match.group(2))
     known = {
-        "Iteration budget exceeded": ("it goes through too many items", "use control/foreach or control/transform"),
+        "Iteration budget exceeded": (
+            "it goes through too many items",
+            "use control/foreach or control/transform",
+        ),
         "divide by zero": ("division by zero", None),
         "modulus by zero": ("division by zero", None),
         "integer overflow": ("a whole number grows beyond 64 bits", "write double(x)"),
@@ -119,14 +125,16 @@ def _overload(rewritten: Rewritten, name: str, types: str | None) -> ExpressionE
     hint = None
     if name == "_+_" and "a string" in kinds:
         hint = "write string(x) + …, or put two templates side by side"
-    elif name == "@in" and kinds[1:] == ["a string"]:
-        hint = "write text.contains(part)"
+    elif name == "@in":
+        hint = "in asks lists and maps; for text write text.contains(part)"
+    elif name == "_%_":
+        hint = "% takes whole numbers"
     elif "null" in kinds:
         hint = "write default(x, …) for what may be null"
     elif name in ("_<_", "_<=_", "_>_", "_>=_") and "a string" in kinds:
         hint = "write double(x) or int(x) for a number in quotes"
     if re.fullmatch(r"\w+", name):
-        return _whole(rewritten, f"{name} does not take {shown}", hint or did_you_mean(name, ()), "type")
+        return _whole(rewritten, f"{name} does not take {shown}", hint, "type")
     return _whole(rewritten, f"{symbol!r} does not work on {shown}", hint, "type")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ...core.settings import settings
-from .errors import ExpressionError, close, did_you_mean
+from .errors import ExpressionError, did_you_mean
 
 SCOPE_NAMES: Final = ("input", "trigger", "nodes", "vars", "loop", "item", "execution", "env")
 """The names that an expression may read. A foreach may add one of its own."""
@@ -31,15 +31,16 @@ MISSING: Final = _Missing()
 class Reference:
     """``root`` and the keys and indices after it. ``mode`` says what its absence means: an error, null, or false.
 
-    ``places`` are the start and end offsets of the root and of each part in the expression's text; they and
-    ``next_token`` (for hints) do not take part in equality, so one variable serves all occurrences.
+    ``places`` are the start and end offsets of the root and of each part in the expression's text. They do not take
+    part in equality, so one variable serves all occurrences; nor do ``follower`` and ``hyphened``, for hints.
     """
 
     root: str
     path: tuple[str | int, ...]
     mode: Literal["value", "maybe", "has"]
     places: tuple[tuple[int, int], ...] = field(compare=False)
-    next_token: str = field(default="", compare=False)
+    follower: str = field(default="", compare=False)
+    hyphened: str = field(default="", compare=False)
 
     @property
     def start(self) -> int:
@@ -90,7 +91,7 @@ def resolve(reference: Reference, scope: Mapping[str, Any]) -> Any:
         value = environment()
     path: Sequence[str | int] = reference.path
     if reference.root == "nodes" and path and isinstance(value, Mapping):
-        key = path[0] if path[0] in value else node_key(value, str(path[0]))
+        key = node_key(value, str(path[0]))
         value = MISSING if key is None else value[key]
         path = path[1:]
     for part in path:
@@ -150,7 +151,7 @@ def _absence(
         return f"{shown} is null, so it has no {part!r}", forgiving
     if isinstance(container, Mapping):
         known = [str(key) for key in container]
-        hint = did_you_mean(str(part), known) or hyphen_hint(reference, known, index)
+        hint = did_you_mean(str(part), known)
         if reference.root == "env":
             return f"env.{part} is not set or not allowed", "name it in MIRROR_REALM_ENV_ALLOW"
         if reference.root == "nodes" and index == 0:
@@ -164,16 +165,6 @@ def _absence(
     kind = {str: "a string", bool: "true or false"}.get(type(container), "a number")
     hint = f"write size({shown})" if part in ("length", "size") and kind == "a string" else None
     return f"{shown} is {kind} and has no field {part!r}", hint
-
-
-def hyphen_hint(reference: Reference, known: Iterable[str], index: int) -> str | None:
-    """The hint for ``input.max-size``, which reads as a subtraction."""
-    part = str(reference.path[index])
-    if reference.next_token == "-" and index == len(reference.path) - 1:
-        starts = [name for name in known if name.startswith(f"{part}-")]
-        if starts:
-            return f"a name with a hyphen is read as {reference.text(index)}[{starts[0]!r}]"
-    return None
 
 
 WORDS: Final = {
@@ -214,13 +205,23 @@ def unknown_root(reference: Reference, scope: Iterable[str], expression: str) ->
     else:
         problem = f"unknown name {root!r}"
         names = [*SCOPE_NAMES, *(name for name in scope if name not in SCOPE_NAMES)]
-        hint = WORDS.get(root)
-        if hint is None and close(root, names):
-            hint = did_you_mean(root, names)
-        elif hint is None and reference.next_token == ":":
-            hint = f"put the key in quotes: {root!r}"
-        elif hint is None:
-            hint = f"put text in quotes; the names are {', '.join(names)}"
+        hint = _root_hint(reference, names, scope)
     return ExpressionError(
         problem, expression=expression, column=start + 1, end=end + 1, hint=hint, kind="name", absent=absent
     )
+
+
+def _root_hint(reference: Reference, names: list[str], scope: Iterable[str]) -> str:
+    root = reference.root
+    nodes = scope.get("nodes") if isinstance(scope, Mapping) else None
+    if root in WORDS:
+        return WORDS[root]
+    if reference.hyphened:
+        return f"a name with a hyphen is written in brackets: [{reference.hyphened!r}]"
+    if isinstance(nodes, Mapping) and node_key(nodes, root):
+        return f"write nodes.{reference.text()}"
+    if matches := did_you_mean(root, names):
+        return matches
+    if reference.follower == ":":
+        return f"put the key in quotes: {root!r}"
+    return f"put text in quotes; the names are {', '.join(names)}"

@@ -7,74 +7,20 @@ their absence is forgiven (``default``, ``coalesce``), and a map from offsets in
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from .cursor import MAX_DEPTH, Cursor
 from .errors import ExpressionError, did_you_mean
 from .functions import FUNCTIONS, GLOBAL_NAMES, HINTS, MACROS, METHOD_NAMES
 from .references import WORDS, Reference
+from .rewritten import Hoisted, Rewritten
+from .spelling import EQUALITY, LITERALS, MISSPELT, RENAMED, RESERVED, TYPE_NAMES, list_of, mangled, quoted
 from .tokens import Token, is_name
 
 MAX_GROWTH = 512
 """How many times its data an expression may grow text by ``+`` (estimated; counts nested macros)."""
 
-LITERALS = frozenset({"true", "false", "null"})
-TYPE_NAMES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"})
-RESERVED = frozenset(
-    "in as break const continue else for function if import let loop package namespace return var void while "
-    "true false null".split()
-)
-RENAMED = {"timestamp": "timestamp_", "duration": "duration_"}
-"""CEL has functions of these names that accept less than ours."""
-
-_EQUALITY = {"==": "==", "!=": "!=", "===": "==", "!==": "!="}
-_MISSPELT = {
-    "=": "write == to compare",
-    "&": "write && or and",
-    "|": "write || or or",
-    "<>": "write !=",
-    "**": "write x * x",
-    "=>": "write list.map(x, …), or >= to compare",
-    "..": "write range(a, b)",
-    ".?": "write default(a.b, …)",
-    "?.": "write default(a.b, …)",
-    "[?": "write default(a[b], …)",
-    "??": "write default(a, b)",
-}
 _ARITIES: dict[tuple[str, bool], range] = {(f.name, f.member): f.arities for f in FUNCTIONS}
-
-
-@dataclass(frozen=True, slots=True)
-class Hoisted:
-    """A part that is evaluated on its own, before the rest; null if something in it is absent."""
-
-    variable: str
-    text: str
-    start: int
-
-
-@dataclass(slots=True)
-class Rewritten:
-    """An expression in plain CEL. ``variables`` maps names in ``text`` to the references they stand for."""
-
-    source: str
-    text: str
-    variables: dict[str, Reference]
-    hoisted: list[Hoisted]
-    tokens: list[Token]
-    _targets: list[int] = field(default_factory=list)
-    _sources: list[int] = field(default_factory=list)
-
-    def origin(self, offset: int) -> int:
-        """The offset in the source that ``offset`` in :attr:`text` comes from."""
-        index = max(bisect_right(self._targets, offset) - 1, 0)
-        return self._sources[index] if self._sources else 0
-
-    def token_at(self, offset: int) -> Token:
-        """The source token at or after the source offset ``offset``."""
-        return next((token for token in self.tokens if token.end > offset), self.tokens[-1])
 
 
 Namer = Callable[[Reference, int], str]
@@ -86,9 +32,12 @@ def numbered(reference: Reference, index: int) -> str:
     return f"_r{index}"
 
 
-def rewrite(expression: str, namer: Namer = numbered) -> Rewritten:
-    """``expression`` in plain CEL. Raises :class:`ExpressionError` for what CEL would not say as well."""
-    rewriter = _Rewriter(expression, namer)
+def rewrite(expression: str, namer: Namer = numbered, *, one_number: bool = False) -> Rewritten:
+    """``expression`` in plain CEL. Raises :class:`ExpressionError` for what CEL would not say as well.
+
+    With ``one_number`` every number becomes a whole one, for a type checker that is not to tell them apart.
+    """
+    rewriter = _Rewriter(expression, namer, one_number)
     rewriter.walk(0, len(rewriter.tokens) - 1, frozenset())
     return Rewritten(
         source=expression,
@@ -102,9 +51,11 @@ def rewrite(expression: str, namer: Namer = numbered) -> Rewritten:
 
 
 class _Rewriter(Cursor):
-    def __init__(self, expression: str, namer: Namer) -> None:
+    def __init__(self, expression: str, namer: Namer, one_number: bool) -> None:
         super().__init__(expression)
         self.namer = namer
+        self.one_number = one_number
+        self.renamed = RENAMED | {"double": "int", "uint": "int"} if one_number else RENAMED
         self.depth = 0
         self.out: list[str] = []
         self.length = 0
@@ -122,7 +73,9 @@ class _Rewriter(Cursor):
         """Write the tokens from ``low`` up to ``high``; ``bound`` are the variables of the macros around them."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise self.error("it is nested too deeply", self.tokens[low], "compute the parts in control/set nodes", "limit")
+            raise self.error(
+                "it is nested too deeply", self.tokens[low], "compute the parts in control/set nodes", "limit"
+            )
         index = low
         while index < high:
             token = self.tokens[index]
@@ -131,7 +84,12 @@ class _Rewriter(Cursor):
             elif token.kind == "operator":
                 index = self._operator(index, high, bound)
             else:
-                self.write(self.source[token.start : token.end], token, spaced=True)
+                text = (
+                    "1"
+                    if self.one_number and token.kind == "number"
+                    else self.source[token.start : token.end]
+                )
+                self.write(text, token, spaced=True)
                 index += 1
         self.depth -= 1
 
@@ -163,16 +121,23 @@ class _Rewriter(Cursor):
         if not operand and word == "not":
             return self._not(index, high, bound)
         if operand:
+            hint = WORDS.get(word) or WORDS.get(self.tokens[index - 1].text)
             raise self.error(
-                f"{word!r} does not belong here", token, WORDS.get(word) or "write an operator such as && or =="
+                f"{word!r} does not belong here",
+                token,
+                hint or "write an operator such as && or == before it",
             )
+        if word in ("and", "or", "is") and following.text not in (".", "["):
+            raise self.error(f"{word!r} needs something before it", token)
         if following.text == "(" and following.kind == "operator":
             return self._call(index, bound)
-        if word in LITERALS or (word in TYPE_NAMES and word not in bound and following.text not in (".", "[")):
+        if word in LITERALS or (
+            word in TYPE_NAMES and word not in bound and following.text not in (".", "[")
+        ):
             self.write(word, token, spaced=True)
             return index + 1
         if word in bound:
-            self.write(_mangled(word), token, spaced=True)
+            self.write(mangled(word), token, spaced=True)
             return index + 1
         reference, after = self._chain(index, high)
         self.write(self.variable(reference), token, spaced=True)
@@ -205,16 +170,26 @@ class _Rewriter(Cursor):
         if root.kind == "name" and after.text == "{" and after.kind == "operator":
             raise self.error(f"{root.text!r} cannot be built here", root, "write a map: {'key': value}")
         mode = "maybe" if self._compared_with_null(index, position) else "value"
-        reference = Reference(root.text, tuple(path), mode, tuple(places), after.text)
+        reference = Reference(root.text, tuple(path), mode, tuple(places), after.text, self._hyphened(index))
         return reference, position
+
+    def _hyphened(self, index: int) -> str:
+        """For ``input.max-size``: what the author may have meant as one name."""
+        if index < 2 or not self.is_operator(index - 1, "-"):
+            return ""
+        before, minus, root = self.tokens[index - 2 : index + 1]
+        touching = before.end == minus.start and minus.end == root.start
+        return f"{before.text}-{root.text}" if touching and before.kind == "name" else ""
 
     def _compared_with_null(self, index: int, after: int) -> bool:
         following, then = self.tokens[after], self.tokens[min(after + 1, len(self.tokens) - 1)]
         if following.text == "is" and following.kind == "name":
             return True
-        if following.text in _EQUALITY and then.text == "null":
+        if following.text in EQUALITY and then.text == "null":
             return True
-        return index >= 2 and self.tokens[index - 1].text in _EQUALITY and self.tokens[index - 2].text == "null"
+        return (
+            index >= 2 and self.tokens[index - 1].text in EQUALITY and self.tokens[index - 2].text == "null"
+        )
 
     def variable(self, reference: Reference) -> str:
         """The CEL variable that stands for ``reference``."""
@@ -229,17 +204,17 @@ class _Rewriter(Cursor):
     def _operator(self, index: int, high: int, bound: frozenset[str]) -> int:
         token, following = self.tokens[index], self.tokens[index + 1]
         text = token.text
-        if text in _EQUALITY:
-            self.write(_EQUALITY[text], token)
+        if text in EQUALITY:
+            self.write(EQUALITY[text], token)
             return index + 1
-        if text in _MISSPELT:
-            raise self.error(f"{text!r} is not an operator here", token, _MISSPELT[text])
+        if text in MISSPELT:
+            raise self.error(f"{text!r} is not an operator here", token, MISSPELT[text])
         if text == "." and following.kind == "name":
             after = self.tokens[index + 2]
             if after.text == "(" and after.kind == "operator":
                 return self._method(index + 1, bound)
             plain = following.text.isascii() and is_name(following.text) and following.text not in RESERVED
-            self.write(f".{following.text}" if plain else f"[{_quoted(following.text)}]", following)
+            self.write(f".{following.text}" if plain else f"[{quoted(following.text)}]", following)
             return index + 2
         if text == "." and following.kind != "name":
             raise self.error("a name must follow the dot", following if following.kind != "end" else token)
@@ -270,7 +245,7 @@ class _Rewriter(Cursor):
         return end
 
     def _not_in(self, index: int, high: int, bound: frozenset[str]) -> int:
-        relations = {"&&", "||", "?", ":", ",", "<", "<=", ">", ">=", *_EQUALITY}
+        relations = {"&&", "||", "?", ":", ",", "<", "<=", ">", ">=", *EQUALITY}
         end = self.extent(index + 2, high, relations, {"and", "or", "in", "is", "not"})
         self.write(" in ", self.tokens[index])
         self.walk(index + 2, end, bound)
@@ -285,7 +260,10 @@ class _Rewriter(Cursor):
         arguments = self.arguments(index + 1)
         if name == "secret":
             raise self.error(
-                "secrets are not readable in expressions", token, "name the secret in the node's own parameters", "name"
+                "secrets are not readable in expressions",
+                token,
+                "name the secret in the node's own parameters",
+                "name",
             )
         if name not in GLOBAL_NAMES:
             raise self._unknown_function(token, member=False)
@@ -295,7 +273,7 @@ class _Rewriter(Cursor):
         elif name in ("default", "coalesce"):
             self._fallbacks(token, arguments, bound)
         else:
-            self.write(RENAMED.get(name, name) + "(", token, spaced=True)
+            self.write(self.renamed.get(name, name) + "(", token, spaced=True)
             self.walk(index + 2, close, bound)
             self.write(")", self.tokens[close])
         return close + 1
@@ -323,7 +301,7 @@ class _Rewriter(Cursor):
         if arguments[0] != (index + 2, index + 3) or variable.text in LITERALS:
             raise self.error(f"the first argument of {token.text} must be a plain name", variable, usage)
         self._grow(index + 3, close, token)
-        self.write(f".{token.text}({_mangled(variable.text)}, ", token)
+        self.write(f".{token.text}({mangled(variable.text)}, ", token)
         self.walk(index + 4, close, bound | {variable.text})
         self.write(")", self.tokens[close])
 
@@ -335,7 +313,7 @@ class _Rewriter(Cursor):
             )
         elif self._is_chain(low, high):
             found, _ = self._chain(low, high)
-            self.write(f"has_({_mangled(found.root)}, {_list(found.path)})", token, spaced=True)
+            self.write(f"has_({mangled(found.root)}, {list_of(found.path)})", token, spaced=True)
         else:
             self.write("has(", token, spaced=True)
             self.walk(low, high, bound)
@@ -361,9 +339,11 @@ class _Rewriter(Cursor):
         if self._is_chain(low, high):
             found, _ = self._chain(low, high)
             if found.root in bound:
-                return f"reach_({_mangled(found.root)}, {_list(found.path)})"
+                return f"reach_({mangled(found.root)}, {list_of(found.path)})"
             return self.variable(Reference(found.root, found.path, "maybe", found.places, ""))
-        used = [t for i, t in enumerate(self.tokens[low:high], low) if t.text in bound and not self.after_dot(i)]
+        used = [
+            t for i, t in enumerate(self.tokens[low:high], low) if t.text in bound and not self.after_dot(i)
+        ]
         if used:
             raise self.error(
                 f"this reads {used[0].text!r}, the item of a list, in a way that default cannot follow",
@@ -380,7 +360,10 @@ class _Rewriter(Cursor):
         self.growth *= 1 + sum(t.text == "+" and t.kind == "operator" for t in self.tokens[low:high])
         if self.growth > MAX_GROWTH:
             raise self.error(
-                "it adds too often", token, "compute the parts in control/set nodes, or use join(list, '')", "limit"
+                "it adds too often",
+                token,
+                "compute the parts in control/set nodes, or use join(list, '')",
+                "limit",
             )
 
     def _is_chain(self, low: int, high: int) -> bool:
@@ -402,7 +385,9 @@ class _Rewriter(Cursor):
         low, high = arities.start - member, arities.stop - 1 - member
         wanted = str(low) if low == high else f"{low} to {high}"
         raise self.error(
-            f"{token.text} takes {wanted} argument{'' if wanted == '1' else 's'}, not {count - member}", token, kind="type"
+            f"{token.text} takes {wanted} argument{'' if wanted == '1' else 's'}, not {count - member}",
+            token,
+            kind="type",
         )
 
     def _unknown_function(self, token: Token, *, member: bool) -> ExpressionError:
@@ -415,17 +400,3 @@ class _Rewriter(Cursor):
         what = "method" if member else "function"
         hint = hint or f"the {what}s are listed in docs/expressions.md"
         return self.error(f"unknown {what} {name!r}", token, hint, "function")
-
-
-def _mangled(name: str) -> str:
-    """A macro's variable as an ASCII name that shadows nothing of ours."""
-    return "v_" + (name if name.isascii() and is_name(name) else "_".join(f"{ord(c):x}" for c in name))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'
-
-
-def _list(path: tuple[str | int, ...]) -> str:
-    return "[" + ", ".join(_quoted(part) if isinstance(part, str) else str(part) for part in path) + "]"

@@ -9,8 +9,8 @@ from typing import Any
 
 from .engine import CACHED, compile_expression
 from .errors import ExpressionError
-from .functions import kind_of, text_of
 from .tokens import string_end
+from .values import kind_of, text_of
 
 MAX_RENDER_DEPTH = 200
 """Lists and maps within each other in a rendered tree."""
@@ -25,7 +25,9 @@ class Hole:
 
 
 def parse_template(text: str) -> tuple[str | Hole, ...]:
-    r"""The literal and the templated parts of ``text``. ``\{{`` is a literal ``{{``, ``\\{{`` a backslash and a template.
+    r"""The literal and the templated parts of ``text``.
+
+    ``\{{`` is a literal ``{{``, ``\\{{`` a backslash and a template.
 
     >>> parse_template("a {{ {'k': {'l': '}}'}} }} b")
     ('a ', Hole(expression="{'k': {'l': '}}'}}", offset=5), ' b')

@@ -15,7 +15,24 @@ Kind = Literal["name", "number", "string", "operator", "end"]
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?", re.ASCII)
 _STRING = re.compile(r"(?:[rR][bB]?|[bB][rR]?)?(?='''|\"\"\"|'|\")")
-_OPERATORS = ("===", "!==", "**", "<>", "&&", "||", "==", "!=", "<=", ">=", "=>", ".?", "[?", "..", "?.", "??")
+_OPERATORS = (
+    "===",
+    "!==",
+    "**",
+    "<>",
+    "&&",
+    "||",
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "=>",
+    ".?",
+    "[?",
+    "..",
+    "?.",
+    "??",
+)
 _SINGLE = frozenset("+-*/%<>!?:.,()[]{}=&|")
 _FULL_WIDTH = {
     "（": "(", "）": ")", "，": ",", "：": ":", "！": "!", "＝": "=", "＞": ">", "＜": "<", "＋": "+", "－": "-",
@@ -37,7 +54,12 @@ class Token:
     def literal(self) -> str | None:
         """What a plain string literal says; ``None`` for every other token and for strings with escapes."""
         quote = self.text[:1]
-        if self.kind != "string" or quote not in "'\"" or "\\" in self.text or self.text.startswith(quote * 3):
+        if (
+            self.kind != "string"
+            or quote not in "'\""
+            or "\\" in self.text
+            or self.text.startswith(quote * 3)
+        ):
             return None
         return self.text[1:-1]
 
@@ -99,7 +121,10 @@ def _token(text: str, start: int) -> Token:
     end = string_end(text, start)
     if end is None:
         raise ExpressionError(
-            "this string is never closed", expression=text, column=start + 1, hint="close it with the same quote"
+            "this string is never closed",
+            expression=text,
+            column=start + 1,
+            hint="close it with the same quote",
         )
     if end > start:
         return Token("string", text[start:end], start, end)

@@ -1,0 +1,46 @@
+"""How CEL spells things, and how people do."""
+
+from __future__ import annotations
+
+from .tokens import is_name
+
+LITERALS = frozenset({"true", "false", "null"})
+TYPE_NAMES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"})
+RESERVED = frozenset({
+    "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+    "namespace", "return", "var", "void", "while", "true", "false", "null",
+})  # fmt: skip
+"""Words that CEL's grammar keeps for itself."""
+RENAMED = {"timestamp": "timestamp_", "duration": "duration_"}
+"""CEL has functions of these names that accept less than ours."""
+
+EQUALITY = {"==": "==", "!=": "!=", "===": "==", "!==": "!="}
+MISSPELT = {
+    "=": "write == to compare",
+    "&": "write && or and",
+    "|": "write || or or",
+    "<>": "write !=",
+    "**": "write x * x",
+    "=>": "write list.map(x, …), or >= to compare",
+    "..": "write range(a, b)",
+    ".?": "write default(a.b, …)",
+    "?.": "write default(a.b, …)",
+    "[?": "write default(a[b], …)",
+    "??": "write default(a, b)",
+}
+
+
+def mangled(name: str) -> str:
+    """A macro's variable as an ASCII name that shadows nothing of ours."""
+    return "v_" + (name if name.isascii() and is_name(name) else "_".join(f"{ord(c):x}" for c in name))
+
+
+def quoted(text: str) -> str:
+    """``text`` as a CEL string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def list_of(path: tuple[str | int, ...]) -> str:
+    """``path`` as a CEL list."""
+    return "[" + ", ".join(quoted(part) if isinstance(part, str) else str(part) for part in path) + "]"
