@@ -6,15 +6,18 @@ same:
 
 - NUL and lone surrogates in text, keys and values become their escapes written out: ``\\u0000``, ``\\udcff``.
   The mapping keeps distinct names distinct;
-- ``NaN``, ``Infinity`` and ``-Infinity`` become these very strings, which Pydantic reads back as floats.
+- ``NaN``, ``Infinity`` and ``-Infinity`` become these very strings, which Pydantic reads back as floats;
+- large floats are written without an exponent: ``jsonb`` would give ``1e+16`` back as an integer.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -69,6 +72,18 @@ def plain_json(value: Any) -> Any:
     For errors, notes and measurements, whose recording must never fail the node they belong to.
     """
     return None if value is None else json.loads(encode_json(value, fallback=repr))
+
+
+_STRING_OR_LARGE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
+
+
+def _dump(value: Any, **options: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), **options)
+    return _STRING_OR_LARGE.sub(_plain_number, text) if "e+" in text else text
+
+
+def _plain_number(token: re.Match[str]) -> str:
+    return token[0] if token[0].startswith('"') else f"{Decimal(token[0]):f}.0"
 
 
 def _convert(thing: Any, fallback: Callable[[Any], Any] | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, literal, null, select, update
@@ -16,7 +16,7 @@ from .cleaning import plain_json
 from .engine import Database
 from .models import NodeAttemptRow, NodeExecutionRow
 from .records import NodeAttempt, NodeExecution, Shape
-from .types import Status, UtcDateTime, seconds_between
+from .types import Status, UtcDateTime, moment, seconds_between
 from .upsert import DIALECTS, Insert, insert
 
 _execution = Shape(NodeExecution, NodeExecutionRow, without=("attempts",))
@@ -53,7 +53,7 @@ class Executions:
         changes nothing. FAILED_PRECONDITION when the node is completed (see :meth:`reopen`), ABORTED when
         somebody else began this attempt: two processes run the same instance.
         """
-        started_at = started_at or datetime.now(UTC)
+        started_at = moment(started_at)
         values = {
             "id": new_id("node"),
             "instance_id": instance_id,
@@ -88,7 +88,7 @@ class Executions:
                     "started_at": started_at,
                 },
             )
-            if made.rowcount == 0:
+            if made.one_or_none() is None:
                 _check_repeat(connection, execution, attempt, started_at)
             if attempt == 1:
                 return replace(execution, attempts=(first,))
@@ -114,7 +114,7 @@ class Executions:
         """
         if status not in _FINISHES:
             raise RealmError(Code.INVALID_ARGUMENT, f"an attempt does not end as {status}")
-        completed_at = completed_at or datetime.now(UTC)
+        completed_at = moment(completed_at)
         retrying = status is NodeStatus.RETRYING
         ended = NodeStatus.FAILED if retrying else status
         usage, failure = plain_json(resource_usage), _error_json(error)
@@ -163,7 +163,7 @@ class Executions:
     ) -> None:
         """Record that a node will not run, and why. Skipping again changes the reason; FAILED_PRECONDITION
         when the node is running or has completed."""
-        at = at or datetime.now(UTC)
+        at = moment(at)
         values = {
             "id": new_id("node"),
             "instance_id": instance_id,
@@ -186,7 +186,7 @@ class Executions:
                 set_={"status": new.status, "reason": new.reason, "completed_at": new.completed_at},
                 where=NodeExecutionRow.status.not_in([NodeStatus.RUNNING, NodeStatus.COMPLETED]),
             )
-            if connection.execute(statement, values).rowcount == 0:
+            if connection.execute(statement.returning(NodeExecutionRow.id), values).one_or_none() is None:
                 raise RealmError(
                     Code.FAILED_PRECONDITION,
                     f"node {node_id} of {instance_id} is running or has completed: it cannot be skipped",
@@ -194,7 +194,7 @@ class Executions:
 
     def cancel_open(self, instance_id: str, reason: str, *, at: datetime | None = None) -> int:
         """Cancel every undecided node of the instance, with its open attempt; returns how many nodes."""
-        at = at or datetime.now(UTC)
+        at = moment(at)
         undecided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.in_(_OPEN)
         ids = select(NodeExecutionRow.id).where(undecided)
         end = literal(at, UtcDateTime())
@@ -284,7 +284,10 @@ def _begin(insert: Insert) -> Any:
 
 # Built once: these run for every node.
 _BEGIN = {name: _begin(insert(name, NodeExecutionRow)) for name in DIALECTS}
-_BEGIN_ATTEMPT = {name: insert(name, NodeAttemptRow).on_conflict_do_nothing() for name in DIALECTS}
+_BEGIN_ATTEMPT = {
+    name: insert(name, NodeAttemptRow).on_conflict_do_nothing().returning(NodeAttemptRow.attempt)
+    for name in DIALECTS
+}
 
 
 def _close_abandoned(connection: Connection, execution_id: str, attempt: int, at: datetime) -> None:

@@ -16,6 +16,7 @@ from .cleaning import plain_json
 from .engine import Database
 from .models import DEFAULT_PROJECT, InstanceRow
 from .records import Instance, NewInstance, Shape
+from .types import moment
 from .upsert import insert
 
 _instance = Shape(Instance, InstanceRow)
@@ -157,7 +158,7 @@ class Instances:
         end. Two processes that move the same instance come one after the other, and the second is checked
         against the outcome of the first.
         """
-        at = at or datetime.now(UTC)
+        at = moment(at)
         with self._database.write() as connection:
             old = _get(connection, id, lock=True)
             changes: dict[str, Any] = {} if flow_run_id is None else {"flow_run_id": flow_run_id}

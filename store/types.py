@@ -16,6 +16,15 @@ from ..core.errors import Code, RealmError
 from .cleaning import clean_text
 
 
+def moment(at: datetime | None = None) -> datetime:
+    """``at`` in UTC, or now; INVALID_ARGUMENT when it has no time zone."""
+    if at is None:
+        return datetime.now(UTC)
+    if at.tzinfo is None:
+        raise RealmError(Code.INVALID_ARGUMENT, f"{at.isoformat()} has no time zone", hint="give it in UTC")
+    return at.astimezone(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment. Takes only timezone-aware values, gives back UTC ones."""
 

@@ -80,7 +80,9 @@ def test_a_newer_database_is_refused(database_url):
         assert "upgrade" in (caught.value.hint or "")
     finally:
         with database.write() as connection:
-            connection.execute(sa.text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.HEAD})
+            connection.execute(
+                sa.text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.HEAD}
+            )
         database.close()
 
 
