@@ -52,16 +52,13 @@ def encode_json(value: Any, *, fallback: Callable[[Any], Any] | None = None) -> 
 
     try:
         try:
-            text = json.dumps(
-                value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=convert
-            )
+            text = _dump(value, default=convert)
             if "\\u0000" not in text:
                 text.encode("utf-8")
                 return text
         except (UnicodeEncodeError, ValueError):
             pass  # the slow way finds and mends what is wrong, or says what it is
-        tree = json.loads(json.dumps(value, default=convert))
-        return json.dumps(_clean_tree(tree), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _dump(_clean_tree(json.loads(json.dumps(value, default=convert))))
     except (TypeError, ValueError, RecursionError) as error:
         raise RealmError(Code.INVALID_ARGUMENT, f"not representable as JSON: {error}") from None
 
