@@ -66,9 +66,9 @@ class Source:
         """(width, height) of the pixels that :meth:`decode` gives, without a goal."""
         return self.size if self.orientation < 5 else (self.size[1], self.size[0])
 
-    def decode(self, goal: tuple[int, int] | None = None) -> Raster:
-        """The first frame's pixels, as stored. With ``goal`` (width, height as stored), a JPEG may come
-        smaller than stored, though never smaller than twice ``goal``: decoding at 1/2, 1/4 or 1/8 costs much
+    def decode(self, goal: tuple[int, int] | None = None, *, gap: float = REDUCING_GAP) -> Raster:
+        """The first frame's pixels, as stored. With ``goal`` (width, height as stored), a JPEG may come smaller
+        than stored, though never smaller than ``gap`` times ``goal``: decoding at 1/2, 1/4 or 1/8 costs much
         less.
 
         Raises DATA_CORRUPTED when the file is cut short or damaged.
@@ -77,7 +77,7 @@ class Source:
             if (deep := _deep(self)) is not None:
                 return deep
             if goal is not None:
-                box = (round(goal[0] * REDUCING_GAP), round(goal[1] * REDUCING_GAP))
+                box = (round(goal[0] * gap), round(goal[1] * gap))
                 self.image.draft(None, box)
             self.image.load()
         if self.image.mode in ("I", "F"):
