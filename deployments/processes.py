@@ -1,0 +1,190 @@
+"""Child processes that leave nothing behind: who a process is, how it ends, how it ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.settings import PREFIX, Settings
+
+LOG_LIMIT = 10 * 1024 * 1024
+"""A log file larger than this (bytes) is set aside as ``<name>.1`` when a process opens it."""
+
+_PR_SET_PDEATHSIG = 1
+_GONE_STATES = frozenset("ZXx")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process, told apart from a later one that was given the same pid by when it started.
+
+    ``started`` is only ever compared for equality with another value from this machine and boot.
+    """
+
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        """Whether that very process still runs (a zombie does not)."""
+        return identity(self.pid) == self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"pid": self.pid, "started": self.started}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Identity:
+        """The inverse of :meth:`to_dict`; ``KeyError``, ``ValueError`` or ``TypeError`` for anything else."""
+        return cls(int(record["pid"]), str(record["started"]))
+
+
+def identity(pid: int | None = None) -> Identity | None:
+    """The identity of a running process (this one by default); ``None`` when there is none with that pid."""
+    pid = os.getpid() if pid is None else pid
+    started = _started_linux(pid) if sys.platform == "linux" else _started_elsewhere(pid)
+    return None if started is None else Identity(pid, started)
+
+
+def _started_linux(pid: int) -> str | None:
+    # psutil's create_time() follows the wall clock's corrections; start ticks since this boot do not.
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+    return None if fields[0] in _GONE_STATES else f"{boot}:{fields[19]}"
+
+
+def _started_elsewhere(pid: int) -> str | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        gone = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return None if gone else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def terminate(process: subprocess.Popen[Any], grace: float = 10.0, *, group: bool = False) -> int:
+    """End a child: SIGTERM, up to ``grace`` seconds, then SIGKILL. Returns its exit status.
+
+    With ``group`` the SIGKILL goes to its whole process group (it must lead one) and is sent in any case, so
+    that nothing which the child started outlives it.
+    """
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+    if group and hasattr(os, "killpg"):
+        # Members of the group keep its id from being given to anybody else, even when its leader is gone.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    return process.wait()
+
+
+def die_with_parent(parent: int, *, then: Callable[[], None] | None = None, poll: float = 0.5) -> None:
+    """Call ``then`` within ``poll`` seconds of the parent's end (default: kill this process and its own group).
+
+    ``parent`` is the pid that the parent itself handed over: a parent that died before this call counts too.
+    A polling thread rather than PR_SET_PDEATHSIG, for that signal fires when the *thread* that started the child
+    ends, which for a thread of a pool is long before the process does (prctl(2)). :func:`die_with_starter` has it.
+    """
+    expected = identity(parent)
+    end = then or kill_own_group
+
+    def watch() -> None:
+        while expected is not None and os.getppid() == parent and (os.name == "posix" or expected.alive()):
+            time.sleep(poll)
+        end()
+
+    threading.Thread(target=watch, name="die-with-parent", daemon=True).start()
+
+
+def die_with_starter(signum: int = signal.SIGTERM) -> bool:
+    """Ask Linux to send ``signum`` when the thread that started this process ends; False on other systems.
+
+    For children whose starting thread lives as long as its process. Holds even while this process is deep in C.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0) == 0
+
+
+def kill_own_group() -> None:
+    """SIGKILL this process and, when it leads a process group, everything in the group."""
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def open_log(path: Path) -> int:
+    """A file descriptor that appends to ``path``; a log past :data:`LOG_LIMIT` is set aside first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_name(path.name + ".1"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a text file; empty when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 16_384))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def child_environment(settings: Settings, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for our own children: this process's, with ``settings`` spelled out as MIRROR_REALM_*.
+
+    ``PYTHONDONTWRITEBYTECODE`` is left out (it makes every start slower).
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        variable = PREFIX + name.upper()
+        if isinstance(value, tuple):
+            value = (os.pathsep if name == "roots" else ",").join(map(str, value))
+        if value is None or value == "":
+            environment.pop(variable, None)
+        else:
+            environment[variable] = str(value)
+    return environment | dict(extra or {})
