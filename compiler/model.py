@@ -198,7 +198,7 @@ class Trigger(Model):
 class RetryRule(Model):
     """How often and how long apart a node is tried again. ``max_attempts`` counts the first one."""
 
-    max_attempts: int = Field(default=3, ge=1, le=100)
+    max_attempts: int = Field(default=4, ge=1, le=100)
     initial: Duration = 1.0
     multiplier: float = Field(default=2.0, ge=1, le=100)
     max: Duration = 60.0
@@ -304,7 +304,9 @@ class Definition(Model):
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
     input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the instance input")
-    output: Any = Field(default=None, description="What an instance returns; default terminal outputs")
+    output: dict[str, Any] | None = Field(
+        default=None, description="What an instance returns; default terminal outputs"
+    )
     variables: dict[str, Any] = Field(default_factory=dict, description="Constants, readable as vars.name")
     triggers: list[Trigger] = Field(default_factory=list)
     nodes: list[NodeDefinition] = Field(min_length=1)

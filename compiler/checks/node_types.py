@@ -1,0 +1,44 @@
+"""Every node's type is in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..diagnostics import Diagnostic
+from .subject import Subject
+
+PLANNED = frozenset(
+    "control/" + name
+    for name in [
+        "switch",
+        "parallel",
+        "loop",
+        "foreach",
+        "subworkflow",
+        "wait-event",
+        "human-task",
+        "aggregate",
+        "terminate",
+        "emit-event",
+        "transform",
+        "transaction",
+    ]
+)
+"""Types of the definition language that this release cannot run."""
+
+
+def node_types(subject: Subject) -> Iterator[Diagnostic]:
+    """Unknown node types, with close matches; also of compensations."""
+    for path, node in subject.nodes():
+        compensation = node.get("compensate")
+        places = [((*path, "type"), node.get("type"))]
+        if isinstance(compensation, dict):
+            places.append(((*path, "compensate", "type"), compensation.get("type")))
+        for where, name in places:
+            if not isinstance(name, str) or not name or name in subject.registry:
+                continue
+            if name in PLANNED:
+                message, hint = f"node type {name!r} is not in this release", "`realm nodes` lists what is"
+            else:
+                message, hint = f"unknown node type {name!r}", subject.registry.suggestion(name)
+            yield subject.document.report("MR120", message, where, hint=hint)

@@ -1,0 +1,162 @@
+"""Parameters and explicit inputs against the node type's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ...tasks.sdk import NodeType
+from ..close_matches import closest, listed
+from ..diagnostics import Diagnostic, Path
+from ..explain import explain, fields_at
+from .subject import Subject
+
+
+def parameters(subject: Subject) -> Iterator[Diagnostic]:
+    """Unknown, missing and wrong parameters, and literal parts of ``input`` that the node type refuses.
+
+    A value with a template in it is only known when the node runs, so nothing is said about it; the literal
+    values beside it count.
+    """
+    for path, node in subject.nodes():
+        if (node_type := subject.node_type(node.get("type"))) is None:
+            continue
+        given = node.get("parameters", {})
+        if isinstance(given, dict):
+            yield from _against(
+                subject, node_type, node_type.parameters, given, (*path, "parameters"), "parameter"
+            )
+        explicit = node.get("input")
+        if isinstance(explicit, dict):
+            yield from _against(subject, node_type, node_type.input, explicit, (*path, "input"), "input")
+        for number, rule in enumerate(
+            node["on_error"] if isinstance(node.get("on_error"), list) else [node.get("on_error")]
+        ):
+            fallback = rule.get("fallback") if isinstance(rule, dict) else None
+            if isinstance(fallback, dict) and isinstance(given, dict):
+                where = (*path, "on_error", number, "fallback")
+                yield from _against(
+                    subject,
+                    node_type,
+                    node_type.parameters,
+                    {**given, **fallback},
+                    where,
+                    "parameter",
+                    fallback,
+                )
+
+
+def _against(
+    subject: Subject,
+    node_type: NodeType,
+    model: type[BaseModel],
+    given: dict[str, Any],
+    where: Path,
+    what: str,
+    only: Mapping[str, Any] | None = None,
+) -> Iterator[Diagnostic]:
+    """The model's errors, each value's first; with ``only``, those of its keys."""
+    seen: set[Path] = set()
+    for error in _errors(model, given):
+        loc = _within(given, error)
+        if loc in seen or (only is not None and (not loc or loc[0] not in only)):
+            continue
+        seen.add(loc)
+        if (
+            error["type"] != "missing"
+            and error["type"] != "extra_forbidden"
+            and has_template(_at(given, loc))
+        ):
+            continue
+        if error["type"] == "missing" and what == "input" and len(loc) == 1:
+            continue  # the check of supplied fields says so
+        yield _finding(subject, node_type, model, error, loc, where, what)
+
+
+def _errors(model: type[BaseModel], given: dict[str, Any]) -> list[Any]:
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything; the node would fail so too
+        message = f"{type(error).__name__}: {error}"
+        return [{"type": "value_error", "loc": (), "msg": message, "input": given}]
+    return []
+
+
+def _finding(
+    subject: Subject,
+    node_type: NodeType,
+    model: type[BaseModel],
+    error: Any,
+    loc: Path,
+    where: Path,
+    what: str,
+) -> Diagnostic:
+    kind, document = error["type"], subject.document
+    name = str(loc[-1]) if loc else what + "s"
+    known = _names(model) if len(loc) == 1 else fields_at(model, loc[:-1])
+    if kind == "extra_forbidden":
+        guess = closest(name, known)
+        hint = (
+            f"did you mean {guess!r}?" if guess else f"{node_type.name} takes {listed(known, 30) or 'none'}"
+        )
+        return document.report(
+            "MR121", f"unknown {what} {name!r} of {node_type.name}", (*where, *loc), hint=hint, key=True
+        )
+    if kind == "missing":
+        field = model.model_fields.get(name) if len(loc) == 1 else None
+        about = f" ({field.description})" if field is not None and field.description else ""
+        message = f"{what} {name!r} of {node_type.name} is missing"
+        path = where if len(loc) == 1 else (*where, *loc)
+        if len(loc) == 1 and where[-1] not in document.value(where[:-1]):
+            path = (*where[:-1], "type")
+        return document.report("MR123", message, path, hint=f"add {name}: …{about}", key=True)
+    found = explain(error, name, known)
+    hint = found.hint
+    if isinstance(error.get("input"), str) and "true or false" in found.message:
+        hint = "write true or false without quotes, or an expression in {{ }}"
+    message = found.message if loc else f"{what}s of {node_type.name}: {found.message.partition(': ')[2]}"
+    return document.report(
+        "MR122",
+        message,
+        (*where, *loc),
+        hint=hint or f"`realm nodes {node_type.name}` shows what it takes",
+        key=not loc,
+    )
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def _within(given: Any, error: Any) -> Path:
+    """The error's location without the names of union members; with the key that is missing."""
+    path: list[str | int] = []
+    value = given
+    for part in error["loc"]:
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = value[part]
+        else:
+            continue
+        path.append(part)
+    return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def has_template(value: Any) -> bool:
+    """Whether a value is known only at run time: a ``{{`` in any string of it."""
+    if isinstance(value, str):
+        return "{{" in value
+    if isinstance(value, dict):
+        return any(has_template(item) for item in value.values())
+    return isinstance(value, list) and any(has_template(item) for item in value)
