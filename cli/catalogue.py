@@ -69,9 +69,7 @@ def schema(
         A file to write instead of standard output.
     """
     if node_type is None:
-        from ..compiler.schema import definition_schema
-
-        document = definition_schema()
+        document = workflow_schema()
     else:
         from ..tasks import registry
 
@@ -83,6 +81,14 @@ def schema(
         output.write_text(text, encoding="utf-8")
         terminal().say(f"wrote {output}")
     return faults.OK
+
+
+def workflow_schema() -> dict[str, Any]:
+    """The JSON Schema of definitions over all installed node types."""
+    from ..compiler.schema import definition_schema
+    from ..tasks import registry
+
+    return definition_schema(registry())
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

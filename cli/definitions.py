@@ -92,7 +92,7 @@ def read(file: Path) -> Analysis:
     from ..compiler import analyze
 
     if str(file) == "-":
-        return analyze("<stdin>", text=sys.stdin.read())
+        return analyze("<stdin>", text=sys.stdin.buffer.read())
     return analyze(file)
 
 
@@ -113,7 +113,7 @@ def checked(file: Path) -> Analysis | None:
 
 
 def _sources(analyses: list[Analysis]) -> dict[str, str]:
-    return {analysis.file: analysis.text for analysis in analyses if analysis.text is not None}
+    return {analysis.file or "": analysis.text for analysis in analyses}
 
 
 def _size(analysis: Analysis) -> str:

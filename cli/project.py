@@ -69,7 +69,7 @@ def init(directory: Path = Path(), /, *, force: bool = False) -> int:
 
 def project_files(name: str) -> dict[str, str | Path]:
     """What a new project consists of: relative path → its text, or the file to copy."""
-    from ..compiler.schema import definition_schema
+    from .catalogue import workflow_schema
 
     return {
         "workflow.yaml": _definition(),
@@ -77,7 +77,7 @@ def project_files(name: str) -> dict[str, str | Path]:
         "README.md": _README.format(name=name, home=HOME),
         ".gitignore": f"{HOME}/*\n!{HOME}/realm.toml\n!{HOME}/workflow.schema.json\n",
         f"{HOME}/realm.toml": settings_template(),
-        f"{HOME}/workflow.schema.json": json.dumps(definition_schema(), ensure_ascii=False, indent=2) + "\n",
+        f"{HOME}/workflow.schema.json": json.dumps(workflow_schema(), ensure_ascii=False, indent=2) + "\n",
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import fields_of
+from .catalogue import fields_of, workflow_schema
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -44,12 +44,10 @@ schema` gives editors the whole as JSON Schema. How to write your own: [tasks/sd
 
 def pages() -> dict[str, str]:
     """Every generated page: path under ``docs/`` → its text."""
-    from ..compiler.schema import definition_schema
-
     return {
         "cli.md": cli_page(),
         "nodes.md": nodes_page(),
-        "schema/workflow.schema.json": json.dumps(definition_schema(), ensure_ascii=False, indent=2) + "\n",
+        "schema/workflow.schema.json": json.dumps(workflow_schema(), ensure_ascii=False, indent=2) + "\n",
     }
 
 
