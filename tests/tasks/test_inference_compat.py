@@ -25,7 +25,8 @@ def test_torchvision_works_natively_or_by_the_module_and_once_is_enough():
         "from torchvision.transforms.functional import normalize\n"
         "from torchvision.ops import nms\n"
         "boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])\n"
-        "print(nms(boxes, torch.tensor([.5, .9, .1]), .5).tolist(), nms(boxes, torch.tensor([.5, .9, .1]), .95).tolist())\n"
+        "scores = torch.tensor([.5, .9, .1])\n"
+        "print(nms(boxes, scores, .5).tolist(), nms(boxes, scores, .95).tolist())\n"
         "print(nms(boxes[:0], boxes[:0, 0], .5).tolist())\n"
         "import spandrel; print(len(list(spandrel.MAIN_REGISTRY.architectures())) > 20)\n"
     )

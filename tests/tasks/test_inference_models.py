@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.tasks.inference.models import MODELS, Memory, model_named
 

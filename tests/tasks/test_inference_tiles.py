@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.tasks.inference.tiles import (
     Canvas,

@@ -101,9 +101,9 @@ class TorchUpscaler:
 
     def _run_smaller(self, piece: np.ndarray, check: Check) -> np.ndarray:
         height, width = piece.shape[:2]
-        tile = max(height, width) // 2 // QUANTUM * QUANTUM
-        if tile < MIN_TILE:
+        if max(height, width) <= MIN_TILE:
             raise self._exhausted(height, width)
+        tile = max(MIN_TILE, max(height, width) // 2 // QUANTUM * QUANTUM)
         self._note(f"memory ran out at tiles of {max(height, width)}: went on with {tile}")
         plan = plan_tiles(
             height,
