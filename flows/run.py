@@ -18,7 +18,7 @@ from typing import Any
 from ..core.durations import format_duration
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.status import InstanceStatus, NodeStatus
-from . import environment
+from . import environment, media
 from .declarations import Edge, Node, Workflow, edges
 from .engines import Engine, current_engine
 from .environment import Environment
@@ -149,6 +149,7 @@ class Run:
         except RealmError as error:
             await self._fail(error.record)
         if not self._over:
+            await self._record(failed=False)
             await self.env.journal.transition(self.instance_id, InstanceStatus.COMPLETED, output=self.output)
             await self._publish()
         self.emit_instance(InstanceStatus.COMPLETED)
@@ -164,6 +165,7 @@ class Run:
 
     async def _fail(self, error: ErrorRecord) -> None:
         await self.env.journal.cancel_open(self.instance_id, error.message)
+        await self._record(failed=True)
         await self.env.journal.transition(self.instance_id, InstanceStatus.FAILED, error=error.to_dict())
         await self._publish()
         self.emit_instance(InstanceStatus.FAILED, error)
@@ -193,6 +195,13 @@ class Run:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _record(self, *, failed: bool) -> None:
+        """The media library's rows, before the instance is decided: dying in between repeats them harmlessly."""
+        handles = list(self.handles.values())
+        await self.env.journal.call(
+            media.record, self.env.journal.store, self.instance_id, handles, failed=failed
+        )
 
     async def _publish(self) -> None:
         if self.engine.name == "prefect":

@@ -181,8 +181,9 @@ class DaskRunner:
             try:
                 return place(resources, workers)
             except RealmError:
-                # Could a worker that was here before take it? Then its nanny is restarting it.
-                place(resources, self._seen)
+                # Could a worker that was here before take it, or is none here at all? Then they are being restarted.
+                if workers:
+                    place(resources, self._seen)
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.2)

@@ -30,7 +30,7 @@ def scheduler(tmp_path_factory):
         pytest.MonkeyPatch.context() as patch,
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
     ):
-        patch.setenv("PYTHONPATH", here)
+        patch.syspath_prepend(here)  # the spawned workers take our path over
         patch.setenv("MIRROR_REALM_NODES", "realm_test_nodes")
         patch.setenv("MIRROR_REALM_HOME", str(tmp_path_factory.mktemp("workers")))
         with LocalCluster(
