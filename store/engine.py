@@ -134,18 +134,16 @@ def _begin_sqlite(connection: Connection) -> None:
 def _set_wal(engine: Engine) -> None:
     """Switch the file to WAL, once for ever. The switch does not wait for other processes by itself."""
     deadline = time.monotonic() + BUSY_SECONDS
-    raw = engine.raw_connection()
-    try:
+    with engine.connect() as connection:
         while True:
             try:
-                raw.cursor().execute("PRAGMA journal_mode = WAL")
+                # Past SQLAlchemy, which would begin a transaction first.
+                connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
                 return
             except engine.dialect.loaded_dbapi.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise exc.OperationalError(None, None, error) from error
                 time.sleep(0.02)
-    finally:
-        raw.close()
 
 
 @contextmanager
