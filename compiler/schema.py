@@ -1,7 +1,7 @@
 """The JSON Schema of definitions for editors: completion, descriptions and checks for every node type's parameters.
 
-It accepts the canonical form and its close spellings (``from``/``to``, ``next``, ``node_type``, …), and a template
-wherever a value is expected. It is a help for writing; what is right is decided by the compiler.
+It accepts the canonical form and its close spellings (``from``/``to``, ``next``, ``node_type``, …), and a
+template wherever a value is expected. It is a help for writing; what is right is decided by the compiler.
 """
 
 from __future__ import annotations
@@ -37,8 +37,13 @@ _CONDITION: Schema = {
 }
 
 
-def definition_schema(registry: Registry) -> Schema:
-    """One JSON Schema (2020-12) of a whole definition, with the parameters of every node type in ``registry``."""
+def definition_schema(registry: Registry | None = None) -> Schema:
+    """One JSON Schema (2020-12) of a whole definition, with the parameters of every node type in ``registry``
+    (default: all that are installed)."""
+    if registry is None:
+        from ..tasks.registry import registry as installed
+
+        registry = installed()
     schema = _tidy(Definition.model_json_schema())
     parts: Schema = schema.pop("$defs")
     parts["template"] = _TEMPLATE_DEFINITION
@@ -81,7 +86,9 @@ def _complete_node(node: Schema, node_types: list[NodeType], parts: Schema) -> N
                 "additionalProperties": False,
             },
         },
-        "on_error": _one_or_many(properties["on_error"]["items"], "What happens when the node has failed for good"),
+        "on_error": _one_or_many(
+            properties["on_error"]["items"], "What happens when the node has failed for good"
+        ),
     }
     for name in ("parameters", "input"):
         properties[name] = _nullable({"type": "object", **_described(properties[name])})
@@ -106,7 +113,9 @@ def _by_type(
         then: Schema = {"properties": {target: {"$ref": schema["$ref"]}}}
         if schema.get("required"):
             then["required"] = [target]
-        cases = [{"properties": {key: {"const": name}}, "required": [key]} for key in (discriminator, alias) if key]
+        cases = [
+            {"properties": {key: {"const": name}}, "required": [key]} for key in (discriminator, alias) if key
+        ]
         yield {"if": cases[0] if len(cases) == 1 else {"anyOf": cases}, "then": then}
 
 
@@ -117,7 +126,10 @@ def _complete_edge(edge: Schema) -> None:
         "target": {**_NODE_ID, "description": "The node that follows"},
         "from": {**_NODE_ID, "description": "Another spelling of source"},
         "to": {**_NODE_ID, "description": "Another spelling of target"},
-        "condition": {**_CONDITION, "description": "The edge is taken if this holds; else: if no sibling was"},
+        "condition": {
+            **_CONDITION,
+            "description": "The edge is taken if this holds; else: if no sibling was",
+        },
     }
     edge.pop("required", None)
     edge["allOf"] = [
@@ -146,7 +158,10 @@ def _complete_rest(schema: Schema, parts: Schema) -> None:
     version = {"type": ["string", "null"], "pattern": f"^{SEMVER.pattern}$", "examples": ["1.0.0"]}
     properties["version"] = version | {"description": "SemVer; given on registration when absent"}
     properties["max_duration"] = properties["timeout"]
-    properties["dialect"] = {"type": "string", "description": "How the document is spelled; found out when absent"}
+    properties["dialect"] = {
+        "type": "string",
+        "description": "How the document is spelled; found out when absent",
+    }
     properties["name"]["description"] = "The workflow's identity: lower case, digits and hyphens"
     handling = parts.get("ErrorHandling", {}).get("properties", {})
     if "notify" in handling:
@@ -161,7 +176,12 @@ def _collect(key: str, model: type[BaseModel], parts: Schema) -> Schema:
     for name, field in model.model_fields.items():
         loose = any(isinstance(m, BeforeValidator | PlainValidator | WrapValidator) for m in field.metadata)
         declared = schema.get("properties", {}).get(field.alias or name)
-        if loose and declared is not None and "anyOf" not in declared and declared.get("type") in ("number", "integer"):
+        if (
+            loose
+            and declared is not None
+            and "anyOf" not in declared
+            and declared.get("type") in ("number", "integer")
+        ):
             # A validator of its own may read more than the type says, as durations such as 5m.
             declared["type"] = [declared["type"], "string"]
     return schema
@@ -183,10 +203,25 @@ def _templated(schema: Schema) -> Schema:
 
 def _or_template(schema: Mapping[str, Any]) -> Schema:
     inner = _templated(dict(schema))
-    limits = {"enum", "const", "pattern", "format", "minLength", "maxLength", "$ref", "anyOf", "oneOf", "allOf"}
+    limits = {
+        "enum",
+        "const",
+        "pattern",
+        "format",
+        "minLength",
+        "maxLength",
+        "$ref",
+        "anyOf",
+        "oneOf",
+        "allOf",
+    }
     if not inner.keys() & {*limits, "type"} or (inner.get("type") == "string" and not inner.keys() & limits):
         return inner
-    about = {name: inner.pop(name) for name in ("description", "default", "examples", "deprecated") if name in inner}
+    about = {
+        name: inner.pop(name)
+        for name in ("description", "default", "examples", "deprecated")
+        if name in inner
+    }
     options = inner.pop("anyOf") if inner.keys() == {"anyOf"} else [inner]
     return {**about, "anyOf": [*options, _TEMPLATE]}
 
@@ -197,10 +232,22 @@ def _tidy(value: Any) -> Any:
         return [_tidy(item) for item in value]
     if not isinstance(value, dict):
         return value
-    schema_like = value.keys() & {"type", "anyOf", "allOf", "oneOf", "$ref", "properties", "enum", "const", "items"}
+    schema_like = value.keys() & {
+        "type",
+        "anyOf",
+        "allOf",
+        "oneOf",
+        "$ref",
+        "properties",
+        "enum",
+        "const",
+        "items",
+    }
     tidy: Schema = {}
     for key, item in value.items():
-        generated = schema_like and ((key == "title" and isinstance(item, str)) or (key == "default" and item is None))
+        generated = schema_like and (
+            (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
+        )
         if key in ("properties", "$defs"):
             tidy[key] = {name: _tidy(field) for name, field in item.items()}
         elif key in ("default", "examples", "enum", "const"):
