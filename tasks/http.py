@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -224,6 +225,7 @@ def _build(httpx: Any, parameters: RequestParameters, context: NodeContext) -> h
     if parameters.auth is not None:
         headers["authorization"] = _authorization(parameters.auth, context)
     try:
+        urlsplit(parameters.url)  # finds brackets without their partner, which httpx takes for a name
         url = httpx.URL(parameters.url)
         query = {name: value for name, value in parameters.params.items() if value is not None}
         url = url.copy_merge_params(query) if query else url
