@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,8 +38,8 @@ class ImageRef(FileRef):
 
 
 def file_uri(path: Path) -> str:
-    """The ``file:`` URI of an absolute path (any characters)."""
-    return "file://" + quote(str(path.absolute()))
+    """The ``file:`` URI of an absolute path (any characters, also bytes that are no text)."""
+    return "file://" + quote(os.fsencode(path.absolute()))
 
 
 def local_path(uri: str) -> Path:
@@ -48,4 +49,4 @@ def local_path(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise RealmError(Code.INVALID_ARGUMENT, f"{uri!r} is not a file on this machine")
-    return Path(unquote(parts.path))
+    return Path(os.fsdecode(unquote_to_bytes(parts.path)))
