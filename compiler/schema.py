@@ -244,7 +244,8 @@ def _tidy(value: Any) -> Any:
         "items",
     }
     tidy: Schema = {}
-    for key, item in value.items():
+    members: Mapping[str, Any] = value
+    for key, item in members.items():
         generated = schema_like and (
             (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
         )

@@ -45,4 +45,6 @@ def draw(graph: Graph, format: str, states: Mapping[str, Any] | None = None) -> 
         from .png import render_png
 
         return render_png(scene(graph, states))
-    raise RealmError(Code.INVALID_ARGUMENT, f"unknown picture format {format!r}", hint=f"one of {', '.join(FORMATS)}")
+    raise RealmError(
+        Code.INVALID_ARGUMENT, f"unknown picture format {format!r}", hint=f"one of {', '.join(FORMATS)}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .layout import Direction, Point, Route
 
@@ -21,7 +22,7 @@ def cubics(route: Route, direction: Direction) -> list[Cubic]:
     end = points[-1]
     points[-1] = (end[0] - ARROW + 1, end[1]) if horizontal else (end[0], end[1] - ARROW + 1)
     pieces: list[Cubic] = []
-    for index, (start, stop) in enumerate(zip(points, points[1:], strict=False)):
+    for index, (start, stop) in enumerate(pairwise(points)):
         if index % 2 == 1:  # straight along a bend, past the boxes of its layer
             pieces.append((start, _between(start, stop, 1 / 3), _between(start, stop, 2 / 3), stop))
         elif horizontal:
@@ -50,6 +51,9 @@ def sampled(pieces: list[Cubic], steps: int = 16) -> list[Point]:
     """Points along the curve, for formats without curves."""
     points = [pieces[0][0]] if pieces else []
     for a, b, c, d in pieces:
+        if any(len({round(p[axis], 3) for p in (a, b, c, d)}) == 1 for axis in (0, 1)):
+            points.append(d)
+            continue
         for step in range(1, steps + 1):
             t = step / steps
             u = 1 - t

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from ..graph import Edge, Graph
+from .layers import layers
 
 Point = tuple[float, float]
 Direction = Literal["right", "down"]
@@ -52,7 +54,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge's way: ``points`` from border to border, to be joined smoothly; ``label`` is where its text is centred."""
+    """An edge's way: ``points`` from border to border, to be joined smoothly. ``label`` is the middle of its text."""
 
     edge: Edge
     points: tuple[Point, ...]
@@ -91,24 +93,10 @@ def layout(
     """Places for every node of ``graph`` and ways for its edges. ``labels`` are the sizes of edge texts by the edge's
     index in ``graph.edges``. No two boxes overlap.
     """
-    layers_of = _layers(graph)
+    layers_of = layers(graph)
     count = 1 + max(layers_of.values(), default=0)
-    direction = direction or ("right" if count <= WIDE else "down")
-    return _Layouter(graph, sizes, labels, direction, layers_of).run()
-
-
-def _layers(graph: Graph) -> dict[str, int]:
-    """Longest path from the entries; entries then move close to what follows them. Cycles are cut by the order."""
-    rank = {node_id: index for index, node_id in enumerate(graph.order)}
-    layers: dict[str, int] = {}
-    for node_id in graph.order:
-        sources = [s for s in graph.predecessors(node_id) if rank[s] < rank[node_id]]
-        layers[node_id] = 1 + max((layers[s] for s in sources), default=-1)
-    for node_id in reversed(graph.order):
-        targets = [t for t in graph.successors(node_id) if rank[t] > rank[node_id]]
-        if targets and not graph.predecessors(node_id):
-            layers[node_id] = min(layers[t] for t in targets) - 1
-    return layers
+    chosen: Direction = direction or ("right" if count <= WIDE else "down")
+    return _Layouter(graph, sizes, labels, chosen, layers_of).run()
 
 
 class _Layouter:
@@ -120,7 +108,8 @@ class _Layouter:
         direction: Direction,
         layers_of: Mapping[str, int],
     ) -> None:
-        self.graph, self.sizes, self.labels, self.direction = graph, sizes, labels, direction
+        self.graph, self.sizes, self.labels = graph, sizes, labels
+        self.direction: Direction = direction
         self.right = direction == "right"
         self.layers_of = layers_of
         self.layers: list[list[_Place]] = [[] for _ in range(1 + max(layers_of.values(), default=0))]
@@ -143,7 +132,7 @@ class _Layouter:
         return size.width if self.right else size.height
 
     def _place_nodes(self) -> None:
-        for node_id in self.graph.order:
+        for node_id in self.layers_of:
             place = _Place(node_id, self.layers_of[node_id], self._across(self.sizes[node_id]))
             self.places[node_id] = place
             self.layers[place.layer].append(place)
@@ -163,7 +152,7 @@ class _Layouter:
             joined[edge.source, edge.target] = chain
             for bend in bends:
                 self.layers[bend.layer].append(bend)
-            for one, other in zip(chain, chain[1:], strict=False):
+            for one, other in pairwise(chain):
                 one.after.append(other)
                 other.before.append(one)
             self.chains[index] = chain
@@ -195,7 +184,7 @@ class _Layouter:
     def _crossings(self) -> int:
         """Pairs of edges between neighbouring layers that cross: inversions, counted with a Fenwick tree."""
         total = 0
-        for layer, following in zip(self.layers, self.layers[1:], strict=False):
+        for layer, following in pairwise(self.layers):
             ends = [
                 int(target.position)
                 for place in sorted(layer, key=lambda p: p.position)
@@ -263,19 +252,22 @@ class _Layouter:
             x, y = (middle, place.position) if self.right else (place.position, middle)
             boxes[node_id] = Box(x - size.width / 2, y - size.height / 2, size.width, size.height)
         routes = self._routes(boxes, starts, ends)
-        width = max([b.x + b.width for b in boxes.values()] + [x for r in routes for x, _ in r.points], default=0.0)
-        height = max([b.y + b.height for b in boxes.values()] + [y for r in routes for _, y in r.points], default=0.0)
-        for route in routes:
+        width = max(
+            [b.x + b.width for b in boxes.values()] + [x for r in routes for x, _ in r.points], default=0.0
+        )
+        height = max(
+            [b.y + b.height for b in boxes.values()] + [y for r in routes for _, y in r.points], default=0.0
+        )
+        for index, route in enumerate(routes):
             if route.label is not None:
-                size = self.labels[self._index_of(route)]
+                size = self.labels[index]
                 width = max(width, route.label[0] + size.width / 2)
                 height = max(height, route.label[1] + size.height / 2)
         return Layout(boxes, routes, width + MARGIN, height + MARGIN, self.direction)
 
-    def _index_of(self, route: Route) -> int:
-        return next(index for index, edge in enumerate(self.graph.edges) if edge is route.edge)
-
-    def _routes(self, boxes: Mapping[str, Box], starts: Sequence[float], ends: Sequence[float]) -> tuple[Route, ...]:
+    def _routes(
+        self, boxes: Mapping[str, Box], starts: Sequence[float], ends: Sequence[float]
+    ) -> tuple[Route, ...]:
         ports = self._ports()
         routes: list[Route] = []
         labels: list[tuple[Point, Size]] = []
@@ -358,7 +350,7 @@ def spread(layer: Sequence[Any], wanted: Sequence[float]) -> None:
     neighbours that are out of order into their mean (Ayer et al. 1955).
     """
     offsets = [0.0]
-    for one, other in zip(layer, layer[1:], strict=False):
+    for one, other in pairwise(layer):
         gap = GAP if one.id is not None or other.id is not None else 8.0
         offsets.append(offsets[-1] + (one.across + other.across) / 2 + gap)
     blocks: list[tuple[float, int]] = []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,9 @@ class _Canvas:
         from PIL import Image, ImageDraw
 
         self.scale = scale
-        self.image: Image.Image = Image.new("RGB", (max(1, round(width * scale)), max(1, round(height * scale))), PAPER)
+        self.image: Image.Image = Image.new(
+            "RGB", (max(1, round(width * scale)), max(1, round(height * scale))), PAPER
+        )
         self.pen: ImageDraw.ImageDraw = ImageDraw.Draw(self.image)
 
     def curve(self, line: Line, scene: Scene) -> None:
@@ -77,8 +79,9 @@ class _Canvas:
         border = state.color if state is not None and not faded else "#d9e0e9"
         strong = state is not None and state.status in ("failed", "running", "retrying")
         for spread, shade in ((2.6, 0.025), (1.8, 0.04), (1.0, 0.06)):
-            self._rounded(box.x - spread + 1, box.y - spread + 2.6, box.width + 2 * spread - 2, box.height + 2 * spread - 2,
-                          9 + spread, _blend(INK, PAPER, shade))  # fmt: skip
+            wide, high = box.width + 2 * spread - 2, box.height + 2 * spread - 2
+            tint = _blend(INK, PAPER, shade)
+            self._rounded(box.x - spread + 1, box.y - spread + 2.6, wide, high, 9 + spread, tint)
         self._rounded(box.x, box.y, box.width, box.height, 9, CARD, border, 1.8 if strong else 1.2)
         tone = (lambda color: _blend(color, CARD, 0.55)) if faded else (lambda color: color)
         self._rounded(box.x + 7, box.y + 9, 4, box.height - 18, 2, tone(card.color))
@@ -100,7 +103,9 @@ class _Canvas:
         start = x - self._measure(line.label, LABEL) / 2
         self.text(start, y + LABEL * 0.35, line.label, LABEL, tint)
 
-    def text(self, x: float, baseline: float, text: str, size: float, color: str, *, bold: bool = False) -> None:
+    def text(
+        self, x: float, baseline: float, text: str, size: float, color: str, *, bold: bool = False
+    ) -> None:
         """``text`` from ``x`` on, its letters standing on ``baseline``."""
         left, y = self._at((x, baseline))
         for part, font in self._runs(text, size, bold):
@@ -127,12 +132,15 @@ class _Canvas:
 
     def _dashes(self, points: list[Point], color: str) -> None:
         on, left, dash = True, 5.0, [points[0]]
-        for start, stop in zip(points, points[1:], strict=False):
+        for start, stop in pairwise(points):
             length = ((stop[0] - start[0]) ** 2 + (stop[1] - start[1]) ** 2) ** 0.5
             done = 0.0
             while length - done > left:
                 done += left
-                spot = (start[0] + (stop[0] - start[0]) * done / length, start[1] + (stop[1] - start[1]) * done / length)
+                spot = (
+                    start[0] + (stop[0] - start[0]) * done / length,
+                    start[1] + (stop[1] - start[1]) * done / length,
+                )
                 if on:
                     self.pen.line([self._at(p) for p in [*dash, spot]], fill=color, width=self._px(1.6))
                 on, left, dash = not on, 4.0 if on else 5.0, [spot]
@@ -145,7 +153,11 @@ class _Canvas:
                  outline: str | None = None, line: float = 0.0) -> None:  # fmt: skip
         corners = (*self._at((x, y)), *self._at((x + width, y + height)))
         self.pen.rounded_rectangle(
-            corners, radius=radius * self.scale, fill=fill, outline=outline, width=self._px(line) if outline else 0
+            corners,
+            radius=radius * self.scale,
+            fill=fill,
+            outline=outline,
+            width=self._px(line) if outline else 0,
         )
 
     def _at(self, point: Point) -> Point:
@@ -175,9 +187,8 @@ def chinese_font(pixels: int) -> ImageFont.FreeTypeFont | None:
 
 @cache
 def chinese_path() -> str | None:
-    """Where a font with Chinese characters lies; ``MIRROR_REALM_FONT`` names one."""
-    given = os.environ.get("MIRROR_REALM_FONT")
-    return given if given and Path(given).is_file() else _find(_CHINESE)
+    """Where a font with Chinese characters lies."""
+    return _find(_CHINESE)
 
 
 @cache

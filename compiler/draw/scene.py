@@ -59,7 +59,11 @@ class State:
     @property
     def text(self) -> str:
         """As shown: ``completed · 1.2s``."""
-        return self.status if self.seconds is None else f"{self.status} · {format_duration(round(self.seconds, 2))}"
+        return (
+            self.status
+            if self.seconds is None
+            else f"{self.status} · {format_duration(round(self.seconds, 2))}"
+        )
 
     @property
     def color(self) -> str:
@@ -118,7 +122,8 @@ def scene(graph: Graph, states: Mapping[str, Any] | None) -> Scene:
     titles = {node.id: clip(node.id, MAX_CELLS) for node in graph.nodes}
     kinds = {node.id: clip(node.type or "?", MAX_CELLS) for node in graph.nodes}
     sizes = {
-        node.id: _size(titles[node.id], kinds[node.id], known.get(node.id), bool(states)) for node in graph.nodes
+        node.id: _size(titles[node.id], kinds[node.id], known.get(node.id), bool(states))
+        for node in graph.nodes
     }
     labels = {
         index: clip(condition_text(edge.condition), LABEL_CELLS)

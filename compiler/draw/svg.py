@@ -52,15 +52,18 @@ def _card(card: Card) -> Iterator[str]:
     x, y, width, height = (_n(v) for v in (box.x, box.y, box.width, box.height))
     faded = card.state is not None and card.state.status == "skipped"
     border = card.state.color if card.state is not None and not faded else "#d9e0e9"
-    thick = "1.8" if card.state is not None and card.state.status in ("failed", "running", "retrying") else "1.2"
+    thick = (
+        "1.8" if card.state is not None and card.state.status in ("failed", "running", "retrying") else "1.2"
+    )
     words = f"{card.node.id} ({card.node.type})" + (f": {card.state.text}" if card.state else "")
-    yield f'<g data-node={quoteattr(_clean(card.node.id))}{" opacity=" + chr(34) + "0.6" + chr(34) if faded else ""}>'
+    yield f"<g data-node={quoteattr(_clean(card.node.id))}{' opacity=' + chr(34) + '0.6' + chr(34) if faded else ''}>"
     yield f"<title>{_text(words)}</title>"
     yield (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="9" fill="{CARD}" stroke="{border}" '
         f'stroke-width="{thick}" filter="url(#shadow)"/>'
     )
-    yield f'<rect x="{_n(box.x + 7)}" y="{_n(box.y + 9)}" width="4" height="{_n(box.height - 18)}" rx="2" fill="{color}"/>'
+    strip = f'<rect x="{_n(box.x + 7)}" y="{_n(box.y + 9)}" width="4" height="{_n(box.height - 18)}"'
+    yield f'{strip} rx="2" fill="{color}"/>'
     left = _n(box.x + 20)
     yield (
         f'<text x="{left}" y="{_n(box.y + 24)}" font-size="{TITLE:g}" font-weight="600" fill="{INK}">'
@@ -86,7 +89,7 @@ def _label(line: Line) -> Iterator[str]:
     width, height = line.label_size.width, line.label_size.height
     opacity = ' opacity="0.65"' if line.faded else ""
     yield (
-        f'<g{opacity}><title>{_text(line.route.edge.condition or "")}</title>'
+        f"<g{opacity}><title>{_text(line.route.edge.condition or '')}</title>"
         f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" height="{_n(height)}" '
         f'rx="{_n(height / 2)}" fill="{PAPER}" stroke="#d9e0e9"/>'
     )
@@ -107,5 +110,6 @@ def _text(text: str) -> str:
 def _clean(text: str) -> str:
     """Without the characters that XML 1.0 cannot carry."""
     return "".join(
-        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd" for c in text
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
+        for c in text
     )

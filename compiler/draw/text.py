@@ -25,8 +25,10 @@ def render_mermaid(graph: Graph, states: Mapping[str, Any] | None) -> str:
         label = clip(condition_text(edge.condition), _LABEL)
         arrow = f'-->|"{_mermaid(label)}"|' if label else "-->"
         lines.append(f"  {names[edge.source]} {arrow} {names[edge.target]}")
-    for node in graph.nodes:
-        lines.append(f"  style {names[node.id]} fill:#ffffff,stroke:{_color(node.type, known.get(node.id))},stroke-width:2px")
+    lines += [
+        f"  style {names[n.id]} fill:#ffffff,stroke:{_color(n.type, known.get(n.id))},stroke-width:2px"
+        for n in graph.nodes
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -36,13 +38,15 @@ def render_dot(graph: Graph, states: Mapping[str, Any] | None) -> str:
     lines = [
         "digraph workflow {",
         "  rankdir=LR;",
-        '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica", fontsize=12, penwidth=1.6];',
+        '  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica", penwidth=1.6];',
         '  edge [color="#9aa5b4", fontname="Helvetica", fontsize=10, arrowsize=0.8];',
     ]
     for node in graph.nodes:
         words = [node.id, node.type or "?"] + ([known[node.id].text] if node.id in known else [])
         label = r"\n".join(_dot(word) for word in words)
-        lines.append(f'  "{_dot(node.id)}" [label="{label}", color="{_color(node.type, known.get(node.id))}"];')
+        lines.append(
+            f'  "{_dot(node.id)}" [label="{label}", color="{_color(node.type, known.get(node.id))}"];'
+        )
     for edge in graph.edges:
         label = clip(condition_text(edge.condition), _LABEL)
         attributes = f' [label="{_dot(label)}"]' if label else ""
