@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .analysis import Analysis
 from .document import Document
 from .graph import Edge, Graph
-from .literals import Code, call, docstring, identifier
+from .literals import Call, Code, columns, docstring, identifier, literal
 from .model import DEFAULT_PRIORITY, DEFAULT_TIMEOUT, Definition, ErrorHandling, NodeDefinition, RetryRule
 
 FIRST_VERSION = "1.0.0"
@@ -35,7 +36,7 @@ class _Module:
     definition: Definition
     graph: Graph
     document: Document
-    imports: set[str] = field(default_factory=lambda: {"Run", "flow", "main", "node", "workflow"})
+    imports: set[str] = field(default_factory=lambda: {"Run", "flow", "node", "workflow"})
     function: str = ""
     nodes: dict[str, str] = field(default_factory=dict)
     """The name of each node's declaration."""
@@ -48,9 +49,9 @@ class _Module:
         body = [self._start(node_id) for node_id in self.graph.order]
         default = _default_retry(self.definition.error_handling)
         parts = [self._header(), "", f"from mirror_realm.flows import {', '.join(sorted(self.imports))}", ""]
-        parts += [f"WORKFLOW = {self._workflow()}", ""]
+        parts += [_assigned("WORKFLOW", self._workflow()), ""]
         if default is not None:
-            parts += [f"RETRY = {_retry(default)}", ""]
+            parts += [_assigned("RETRY", _retry(default)), ""]
         parts += [*declarations, "", ""]
         parts += [
             "@flow(WORKFLOW)",
@@ -61,7 +62,14 @@ class _Module:
             *body,
             "    return run.output",
         ]
-        parts += ["", "", 'if __name__ == "__main__":', f"    main({self.function})"]
+        parts += [
+            "",
+            "",
+            'if __name__ == "__main__":',
+            "    from mirror_realm.deployments.run import main",
+            "",
+        ]
+        parts.append(f"    main({self.function})")
         return "\n".join(parts) + "\n"
 
     def _name(self) -> None:
@@ -71,30 +79,30 @@ class _Module:
         for node in self.graph.nodes:
             self.nodes[node.id] = identifier(node.id, taken)
             taken.add(self.nodes[node.id])
-        stems = [_stem(name) for name in self.nodes.values()]
+        stems = Counter(map(_stem, self.nodes.values()))
         for node in self.graph.nodes:
             if not self.graph.outgoing(node.id):
                 continue
             name = self.nodes[node.id]
             stem = _stem(name)
-            alone = stem != name and stems.count(stem) == 1 if len(stems) < 200 else False
-            handle = stem if alone and stem == identifier(stem, taken) else identifier(f"{name}_done", taken)
+            short = stem != name and stems[stem] == 1 and stem == identifier(stem, taken)
+            handle = stem if short else identifier(f"{name}_done", taken)
             self.handles[node.id] = handle
             taken.add(handle)
 
     def _header(self) -> str:
         definition = self.definition
-        title = definition.display_name or definition.name
         about = f"{definition.name} {definition.version or FIRST_VERSION}"
         origin = f", compiled from {self._source_name()}" if self.document.file else ""
         provenance = f"{about}{origin}.\nDefinition {definition.hash}"
-        return docstring([title, definition.description or "", provenance])
+        return docstring([definition.display_name or "", definition.description or "", provenance])
 
     def _source_name(self) -> str:
         return os.path.basename(self.document.file or "")
 
-    def _workflow(self) -> str:
+    def _workflow(self) -> Call:
         definition = self.definition
+        runner = definition.execution.task_runner
         options: dict[str, Any] = {
             "title": definition.display_name,
             "description": definition.description,
@@ -105,13 +113,10 @@ class _Module:
             "variables": definition.variables,
             "timeout": _number(definition.timeout) if definition.timeout != DEFAULT_TIMEOUT else None,
             "error_handling": _error_handling(definition.error_handling),
-            "task_runner": definition.execution.task_runner
-            if definition.execution.task_runner != "dask"
-            else None,
+            "task_runner": runner if runner != "dask" else None,
             "tags": list(definition.tags),
         }
-        first = [definition.name, definition.version or FIRST_VERSION]
-        return call("workflow", first, _given(options), room=len("WORKFLOW = "))
+        return Call("workflow", [definition.name, definition.version or FIRST_VERSION], _given(options))
 
     def _node(self, node_id: str) -> str:
         node, name = self.definition.node(node_id), self.nodes[node_id]
@@ -128,13 +133,13 @@ class _Module:
             "priority": node.priority if node.priority != DEFAULT_PRIORITY else None,
             "at": self._at(node_id),
         }
-        return f"{name} = {call('node', [node.node_id, node.type], _given(options), room=len(name) + 3)}"
+        return _assigned(name, Call("node", [node.node_id, node.type], _given(options)))
 
     def _at(self, node_id: str) -> str:
         span = self.graph.by_id[node_id].span
         return f"{self._source_name() or 'definition'}:{span.line}:{span.column}"
 
-    def _node_retry(self, node: NodeDefinition) -> Code | None:
+    def _node_retry(self, node: NodeDefinition) -> Call | Code | None:
         default = _default_retry(self.definition.error_handling)
         if node.retry is None and default is None:
             return None
@@ -142,16 +147,13 @@ class _Module:
         return _retry(node.retry) if node.retry is not None else Code("RETRY")
 
     def _start(self, node_id: str) -> str:
-        indent = "        "
-        handle = f"{self.handles[node_id]} = " if node_id in self.handles else ""
         after = [self._after(edge) for edge in self.graph.incoming(node_id)]
-        options: dict[str, Any] = {}
+        started = Call("run.start", [Code(self.nodes[node_id])])
         if after:
-            options["after"] = after[0] if len(after) == 1 else after
-        started = call("run.start", [Code(self.nodes[node_id])], options, indent, len(handle))
-        return f"{indent}{handle}{started}"
+            started = replace(started, keywords={"after": after[0] if len(after) == 1 else after})
+        return _assigned(self.handles.get(node_id), started, "        ")
 
-    def _after(self, edge: Edge) -> Code:
+    def _after(self, edge: Edge) -> Call | Code:
         handle = Code(self.handles[edge.source])
         options = _given(
             {
@@ -163,7 +165,12 @@ class _Module:
         if not options:
             return handle
         self.imports.add("edge")
-        return call("edge", [handle], options, " " * 12)
+        return Call("edge", [handle], options)
+
+
+def _assigned(name: str | None, value: Call, indent: str = "") -> str:
+    head = f"{name} = " if name else ""
+    return f"{indent}{head}{literal(value, indent, columns(head))}"
 
 
 def flow_name(name: str) -> str:
@@ -229,7 +236,7 @@ def _default_retry(handling: ErrorHandling | None) -> RetryRule | None:
     return RetryRule.model_validate(given)
 
 
-def _retry(rule: RetryRule) -> Code:
+def _retry(rule: RetryRule) -> Call:
     options = {
         name: value
         for name, value in rule.model_dump(mode="json").items()
@@ -239,4 +246,4 @@ def _retry(rule: RetryRule) -> Code:
     options = {name: _number(v) if isinstance(v, float) else v for name, v in options.items()}
     if "on" in options:
         options["on"] = tuple(options["on"])
-    return call("Retry", [], options)
+    return Call("Retry", keywords=options)

@@ -98,7 +98,9 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
         expected = _expected(context)
         guess, ways = did_you_mean(str(value), expected, 1), f"one of {listed(expected, 24)}"
         return Explained(
-            "MR113", f"{subject} cannot be {_shown(value)}", f"{guess} {ways}" if guess else f"write {ways}"
+            "MR113",
+            f"{subject} cannot be {_shown(value)}",
+            f"{guess} It is {ways}" if guess else f"write {ways}",
         )
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
@@ -107,7 +109,8 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
             "MR113", f"{subject} must be {limit}, not {_shown(value)}", f"write a number of {limit}"
         )
     if kind in ("string_too_short", "too_short", "bytes_too_short"):
-        return Explained("MR113", f"{subject} must not be empty", f"write a value, or remove {name}")
+        hint = "list at least one item" if isinstance(value, list) else f"write a value, or remove {name}"
+        return Explained("MR113", f"{subject} must not be empty", hint)
     return Explained("MR113", f"{subject}: {_sentence(error)}", None)
 
 
@@ -146,6 +149,8 @@ def _wrong_type(kind: str, value: Any, name: str) -> Explained:
             hint = f"write [{_shown(value, quoted=False)}]"
     elif wanted == "a string":
         hint = f'put it in quotes: "{_shown(value)}"' if not isinstance(value, list | dict) else hint
+    elif wanted == "a mapping" and isinstance(value, list):
+        hint = "write `key: value` lines, without dashes"
     elif wanted == "a list" and isinstance(value, dict):
         hint = "begin each item with `- `"
     return Explained("MR112", f"{_subject(name)} must be {wanted}, not {kind_of(value)}", hint)

@@ -223,7 +223,7 @@ def build_graph(document: Document) -> Graph:
 
 def _edge(raw: dict[str, Any], index: int, document: Document) -> Edge | None:
     source, target = raw.get("source"), raw.get("target")
-    if not (isinstance(source, str) and isinstance(target, str)):
+    if not (isinstance(source, str) and isinstance(target, str) and source and target):
         return None
     condition, mapping = raw.get("condition"), raw.get("mapping")
     if isinstance(condition, bool):

@@ -10,56 +10,63 @@ import builtins
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from .snippets import width
 
 WIDTH = 88
 INDENT = "    "
 
 
 class Code(str):
-    """Source text that is already safe, such as an identifier or a formatted call."""
+    """Source text that is already safe: an identifier that was made for it."""
 
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call, as a value that :func:`literal` lays out."""
+
+    function: str
+    arguments: Sequence[Any] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+
 def literal(value: Any, indent: str = "", room: int = 0) -> str:
-    """``value`` (JSON, tuples, :class:`Code`) as source; ``room`` is what its first line already holds.
+    """``value`` (JSON, tuples, :class:`Code`, :class:`Call`) as source.
+
+    ``indent`` is that of the line it begins on, ``room`` the columns taken before and after it there.
 
     >>> literal({"a": [1, True, None], "b": "x"})
     '{"a": [1, True, None], "b": "x"}'
+    >>> print(literal(Call("node", ["a", "image/preprocess"], {"timeout": 5})))
+    node("a", "image/preprocess", timeout=5)
     """
     flat = _flat(value)
-    if len(indent) + room + len(flat) <= WIDTH or not isinstance(value, dict | list | tuple) or not value:
+    if len(indent) + room + columns(flat) <= WIDTH:
+        return flat
+    if isinstance(value, Call):
+        return _broken_call(value, indent)
+    if not isinstance(value, dict | list | tuple) or not value:
         return flat
     inner = indent + INDENT
     if isinstance(value, dict):
-        lines = []
-        for key, item in value.items():
-            head = f"{quoted(key)}: "
-            lines.append(f"{inner}{head}{literal(item, inner, len(head) + 1)},")
+        heads = [f"{quoted(key)}: " for key in value]
+        lines = [
+            f"{inner}{head}{literal(item, inner, columns(head) + 1)},"
+            for head, item in zip(heads, value.values(), strict=True)
+        ]
         return "\n".join(["{", *lines, indent + "}"])
     opening, closing = ("[", "]") if isinstance(value, list) else ("(", ")")
     return "\n".join([opening, *(f"{inner}{literal(item, inner, 1)}," for item in value), indent + closing])
 
 
-def call(
-    function: str, arguments: Iterable[Any], keywords: Mapping[str, Any], indent: str = "", room: int = 0
-) -> Code:
-    """A call, its arguments on lines of their own where they do not fit.
-
-    >>> print(call("node", ["a", "image/preprocess"], {"timeout": 5}))
-    node("a", "image/preprocess", timeout=5)
-    """
-    plain = [_flat(argument) for argument in arguments]
-    named = [f"{name}={_flat(value)}" for name, value in keywords.items()]
-    flat = f"{function}({', '.join([*plain, *named])})"
-    if len(indent) + room + len(flat) <= WIDTH or not (plain or named):
-        return Code(flat)
-    inner = indent + INDENT
-    lines = [f"{inner}{argument}," for argument in plain]
-    lines += [f"{inner}{name}={literal(value, inner, len(name) + 2)}," for name, value in keywords.items()]
-    return Code("\n".join([f"{function}(", *lines, f"{indent})"]))
+def columns(text: str) -> int:
+    """The width of a line in terminal cells."""
+    return len(text) if text.isascii() else sum(map(width, text))
 
 
 def quoted(text: str) -> str:
@@ -105,7 +112,24 @@ def identifier(text: str, taken: Iterable[str] = (), *, otherwise: str = "node")
     return f"{name.rstrip('_')}_{number}"
 
 
+def _broken_call(value: Call, indent: str) -> str:
+    """All arguments on one line of their own if they fit there, else each on its own."""
+    inner = indent + INDENT
+    together = ", ".join(_flat_arguments(value))
+    if len(inner) + columns(together) <= WIDTH:
+        return f"{value.function}(\n{inner}{together}\n{indent})"
+    lines = [f"{inner}{literal(argument, inner, 1)}," for argument in value.arguments]
+    lines += [f"{inner}{name}={literal(v, inner, len(name) + 2)}," for name, v in value.keywords.items()]
+    return "\n".join([f"{value.function}(", *lines, f"{indent})"])
+
+
+def _flat_arguments(value: Call) -> list[str]:
+    return [*map(_flat, value.arguments), *(f"{name}={_flat(item)}" for name, item in value.keywords.items())]
+
+
 def _flat(value: Any) -> str:
+    if isinstance(value, Call):
+        return f"{value.function}({', '.join(_flat_arguments(value))})"
     if isinstance(value, Code):
         return str(value)
     if isinstance(value, str):

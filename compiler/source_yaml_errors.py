@@ -113,6 +113,8 @@ def explain(error: Any, text: str, open_flow: int | None) -> Fault:
     if begun is not None and "could not find expected ':'" in problem:
         at = begun
     at = _last_content(text, at)
+    if "mapping values are not allowed" in problem and (earlier := _line_without_colon(text, at)) is not None:
+        return _at(text, earlier, "a key without `: `", "write `key: value`, with a blank after the colon")
     if "{{" in line and not re.search(r"""["'].*\{\{""", line):
         hint = 'put the whole value in quotes: "{{ … }}"'
         return _at(text, at, "an expression in {{ }} must be in quotes", hint)
@@ -144,6 +146,18 @@ def _last_content(text: str, at: int) -> int:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
+
+
+def _line_without_colon(text: str, at: int) -> int | None:
+    """Where the line before begins, if the `:` at ``at`` ends a key and that line, which should too, has none."""
+    start = text.rfind("\n", 0, at) + 1
+    before = text[:start].rstrip()
+    begin = before.rfind("\n") + 1
+    line = before[begin:]
+    body = line.lstrip(" -")
+    if not body or body[0] in "#|>\"'[{" or re.search(r":(\s|$)", body) or re.search(r":\s", text[start:at]):
+        return None
+    return begin + len(line) - len(body)
 
 
 def _unclosed(text: str, opened: int, at: int) -> int | None:

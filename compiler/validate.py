@@ -60,7 +60,7 @@ def validate(document: Document) -> Validated:
 
 def _fresh(error: Any) -> bool:
     # Later rounds meet what mending left behind; only a wrong value behind a mended one is news.
-    return error["type"] != "missing"
+    return error["type"] not in ("missing", "too_short")
 
 
 def _order(path: Path) -> tuple[tuple[int, str | int], ...]:
@@ -78,7 +78,8 @@ def _diagnostic(document: Document, error: Any) -> Diagnostic:
     message = found.message
     if kind == "missing" and parent:
         message = f"{found.message} in {_called(parent)}"
-    key = kind == "extra_forbidden" or found.code == "MR110"
+    container = isinstance(error.get("input"), dict | list)
+    key = kind == "extra_forbidden" or found.code == "MR110" or container
     return document.report(found.code, message, path, hint=found.hint, key=key)
 
 

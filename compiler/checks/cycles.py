@@ -13,8 +13,9 @@ def cycles(subject: Subject) -> Iterator[Diagnostic]:
     graph = subject.graph
     for cycle in graph.cycles:
         closing = next(edge for edge in graph.outgoing(cycle[-1]) if edge.target == cycle[0])
-        shown: tuple[str, ...] = cycle if len(cycle) <= 12 else (*cycle[:6], "…", *cycle[-5:])
-        message = f"cycle: {' → '.join((*shown, cycle[0]))}"
+        around = [*cycle, cycle[0]]
+        shown = around if len(around) <= 12 else [*around[:6], "…", *around[-5:]]
+        message = f"cycle: {' → '.join(shown)}"
         hint = "remove one of these edges; to repeat steps, use a loop node"
         if not graph.entries:
             message += "; no node can start, since each waits for another"

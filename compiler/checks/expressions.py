@@ -10,8 +10,6 @@ from .subject import Subject
 
 def expressions(subject: Subject) -> Iterable[Diagnostic]:
     """Syntax, names, fields and types of every expression."""
-    if subject.definition is None:
-        return ()
     from ..expressions import check
 
     return check(subject.definition, subject.graph, subject.document, subject.registry)

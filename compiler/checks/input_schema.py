@@ -45,7 +45,8 @@ def _words(error: Any) -> tuple[str, str]:
     shown = repr(error.instance)[:60]
     if last == "type" or (error.validator == "enum" and "string" in error.validator_value):
         guess = did_you_mean(str(error.instance), TYPES, 1)
-        return f"{shown} is not a type of JSON Schema", f"{guess or ''} one of {listed(TYPES)}".strip()
+        ways = f"the types are {listed(TYPES)}"
+        return f"{shown} is not a type of JSON Schema", f"{guess} {ways}" if guess else ways
     if error.validator == "type":
         wanted = error.validator_value
         wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted

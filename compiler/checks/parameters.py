@@ -83,7 +83,11 @@ def _errors(model: type[BaseModel], given: dict[str, Any]) -> list[Any]:
     except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything; the node would fail so too
         message = f"{type(error).__name__}: {error}"
         return [{"type": "value_error", "loc": (), "msg": message, "input": given}]
-    return []
+    if model.model_config.get("extra") in ("allow", "forbid"):
+        return []
+    # The model would drop them without a word, which is never what their author meant.
+    unknown = given.keys() - set(_names(model))
+    return [{"type": "extra_forbidden", "loc": (name,), "input": given[name]} for name in sorted(unknown)]
 
 
 def _finding(

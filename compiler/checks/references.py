@@ -47,10 +47,8 @@ def _of_edge(subject: Subject, edge: Edge, known: list[str]) -> Iterator[Diagnos
 def _missing(
     subject: Subject, who: str, node_id: str, field: str, where: Path, known: list[str]
 ) -> Iterator[Diagnostic]:
-    guess = did_you_mean(node_id, known)
-    if subject.unnamed and guess is None:
+    if subject.unnamed:
         return  # it may mean the node whose id is missing, which is reported
-    hint = guess or f"the nodes are {listed(known)}"
-    yield subject.document.report(
-        "MR201", f"{who} references non-existent node {node_id!r} in {field} field", where, hint=hint
-    )
+    hint = did_you_mean(node_id, known) or f"the nodes are {listed(known)}"
+    message = f"{who} references non-existent node {node_id!r} in {field} field"
+    yield subject.document.report("MR201", message, where, hint=hint)
