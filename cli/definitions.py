@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ..core.errors import Code, RealmError
 from . import faults
 from .terminal import color_wanted, terminal
 
 if TYPE_CHECKING:
     from ..compiler import Analysis
+
+PICTURES = {
+    ".svg": "svg",
+    ".png": "png",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+}
+"""File ending → kind of picture."""
 
 Format = Literal["text", "json", "sarif", "github"]
 
@@ -85,6 +96,63 @@ def compile_(file: Path, /, *, output: Annotated[Path | None, Parameter(alias="-
     return faults.OK
 
 
+def graph(
+    file: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    instance: str | None = None,
+) -> int:
+    """Draw a definition: as Mermaid to the terminal, or as a picture into a file.
+
+    Parameters
+    ----------
+    file
+        The definition.
+    output
+        A file to write: .svg, .png, .mmd (Mermaid) or .dot (Graphviz).
+    instance
+        An instance, or the beginning of its id: its nodes' states colour the picture.
+    """
+    from ..compiler.draw import draw
+
+    kind = picture_format(output)
+    if (analysis := read(file)).graph is None or analysis.definition is None:
+        checked(file)
+        return faults.INPUT_AT_FAULT
+    picture = draw(analysis.graph, kind, _states(instance) if instance else None)
+    if output is None:
+        terminal().write(str(picture))
+        return faults.OK
+    output.write_bytes(picture if isinstance(picture, bytes) else picture.encode())
+    terminal().say(f"wrote {output}")
+    return faults.OK
+
+
+def picture_format(output: Path | None) -> str:
+    """The picture's format by the file's ending; Mermaid for the terminal."""
+    if output is None:
+        return "mermaid"
+    if (kind := PICTURES.get(output.suffix.lower())) is None:
+        hint = f"end the name in one of {', '.join(PICTURES)}"
+        raise RealmError(Code.INVALID_ARGUMENT, f"{output} names no kind of picture", hint=hint)
+    return kind
+
+
+def _states(instance: str) -> dict[str, Any]:
+    from ..core.settings import settings
+    from ..flows.results import instance_result
+    from ..store import Store
+    from .records import find
+
+    with Store.open(settings().database) as store:
+        result = instance_result(store, find(store, instance).id)
+    return {
+        name: {"status": node["status"], "seconds": node["duration"]}
+        for name, node in result["nodes"].items()
+    }
+
+
 def read(file: Path) -> Analysis:
     """The analysis of a file, or of standard input for ``-``."""
     import sys
@@ -125,24 +193,3 @@ def _size(analysis: Analysis) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def graph(
-    file: Path,
-    /,
-    *,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    instance: str | None = None,
-) -> int:
-    """Draw a definition: to the terminal as Mermaid, or to a file.
-
-    Parameters
-    ----------
-    file
-        The definition.
-    output
-        A file to write: .svg, .png, .mmd (Mermaid) or .dot (Graphviz).
-    instance
-        An instance whose node states colour the picture.
-    """
-    return faults.OK

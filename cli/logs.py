@@ -13,6 +13,9 @@ from .terminal import Terminal
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 """Prefect's own switch for what reaches the terminal; what it sends to its server is not affected."""
 
+CHATTY = ("httpx", "httpcore", "alembic", "asyncio")
+"""Loggers that have a line for every request or table."""
+
 
 @contextmanager
 def engines_quiet(terminal: Terminal) -> Iterator[None]:
@@ -33,6 +36,9 @@ def engines_quiet(terminal: Terminal) -> Iterator[None]:
     before, level = root.handlers[:], root.level
     root.handlers[:] = handlers
     root.setLevel(logging.DEBUG if terminal.debug else logging.INFO)
+    if not terminal.debug:
+        for chatty in CHATTY:
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     try:
         yield

@@ -123,7 +123,7 @@ def show(id: str | None = None, /, *, json: bool = False) -> int:
     from .results import show_result
 
     with _store() as store:
-        result = instance_result(store, _find(store, id).id)
+        result = instance_result(store, find(store, id).id)
     out = terminal()
     if json:
         out.write_json(result)
@@ -139,7 +139,8 @@ def _store() -> Store:
     return Store.open(settings().database)
 
 
-def _find(store: Store, id: str | None) -> Instance:
+def find(store: Store, id: str | None) -> Instance:
+    """The instance that ``id`` or its beginning names; the newest for ``None``. NOT_FOUND, INVALID_ARGUMENT."""
     if id is None:
         if newest := store.instances.list(limit=1):
             return newest[0]

@@ -302,7 +302,13 @@ def save(upright: Image.Image, path: Path) -> None:
     """Write the picture as an upright-held camera does: turned a quarter to the left, with orientation 6."""
     stored = upright.transpose(Image.Transpose.ROTATE_90)
     stored.save(
-        path, "JPEG", quality=94, subsampling=0, exif=metadata(stored.size), icc_profile=srgb_profile()
+        path,
+        "JPEG",
+        quality=84,
+        subsampling="4:2:0",
+        optimize=True,
+        exif=metadata(stored.size),
+        icc_profile=srgb_profile(),
     )
 
 
