@@ -146,8 +146,14 @@ def _opened(file, kind: Format, name: str) -> Image.Image:
 
 @contextmanager
 def _faults_of(name: str, kind: Format) -> Iterator[None]:
+    from PIL.Image import DecompressionBombError
+
     try:
         yield
+    except DecompressionBombError as error:  # frames and tiles that outgrow what the header said
+        raise RealmError(
+            Code.OUT_OF_RANGE, f"{name} decodes to more than its header says: {error}"
+        ) from error
     except _FAULTS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, not the picture
