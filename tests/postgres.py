@@ -24,7 +24,9 @@ def fresh_database() -> Iterator[str]:
     """The URL of a new, empty database of its own, dropped afterwards with whoever is still connected."""
     server = server_url()
     name = f"realm_test_{uuid.uuid4().hex[:16]}"
-    _execute(server, sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name)))
+    _execute(
+        server, sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
+    )
     try:
         yield _with_database(server, name)
     finally:
