@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Announce = Callable[[str], None]
 
+DRAIN_TIMEOUT = 10.0
+"""Seconds that Prefect's server has to take the last logs and states."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -69,6 +72,7 @@ async def surroundings(
             server, cluster = await _start(settings, stack, announce)
             prefect_url, dashboard, workers = server.url, cluster.dashboard_url, cluster.summary
             stack.enter_context(prefect_at(server.url))
+            stack.push_async_callback(drain)
             runner = await DaskRunner.connect(cluster.address)
         stack.push_async_callback(runner.close)
         environment = Environment(journal, runner, settings, allowed, on_event, resumable)
@@ -112,6 +116,20 @@ def prefect_at(url: str) -> Iterator[None]:
             os.environ.pop("PREFECT_API_URL", None)
         else:
             os.environ["PREFECT_API_URL"] = before
+
+
+async def drain() -> None:
+    """Send the logs and states that Prefect's background services still hold, while there is a server to take them.
+
+    Left to the interpreter's exit, they would go on trying for a minute after an embedded server has ended.
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for service in (APILogWorker, EventsWorker):
+        waiting = service.drain_all(timeout=DRAIN_TIMEOUT, at_exit=False)
+        assert not isinstance(waiting, tuple)  # In a running loop it is a coroutine.
+        await waiting
 
 
 @contextmanager
