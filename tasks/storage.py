@@ -31,12 +31,12 @@ _TEMPLATE: str = Field(
 )
 _CONFLICT: Any = Field(
     default="rename",
-    description="When the path is taken by other bytes: `rename` adds -<sha8>, `overwrite` replaces them, `fail` is an "
+    description="When the path is taken by other bytes: `rename` adds -{sha8}, `overwrite` replaces them, `fail` is an "
     "error, `skip` keeps them. The same bytes are never stored twice",
 )
 _SIDECAR = Field(
     default=False,
-    description="Also store the other input fields (the analysis) as <path>.json beside the file",
+    description="Also store the other input fields (the analysis) as path + `.json` beside the file",
 )
 
 
