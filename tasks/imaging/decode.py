@@ -12,11 +12,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...core.errors import Code, RealmError
+from .exif import ORIENTATION, parse
 from .formats import READABLE, Format, sniff
 from .metadata import Metadata, metadata_of
 from .raster import REDUCING_GAP, Raster, turned
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 MAX_FILE_BYTES = 2 << 30
@@ -275,7 +277,8 @@ def _deep(source: Source) -> Raster | None:
     import cv2
     import numpy as np
 
-    array = cv2.imdecode(np.fromfile(source.path, np.uint8), cv2.IMREAD_UNCHANGED)
+    data, turn = _as_stored(source)
+    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if array is None:
         raise ValueError("its 16-bit pixels cannot be decoded")
     if array.dtype != np.uint16 or array.shape[:2] not in (image.size[::-1], image.size):
@@ -285,8 +288,25 @@ def _deep(source: Source) -> Raster | None:
         array = array[..., order]
         if image.mode in ("LA", "La"):
             array = array[..., [0, 3]]
-    array = np.ascontiguousarray(array)
-    return turned(array, source.stated_orientation) if source.format.name == "tiff" else array
+    return turned(np.ascontiguousarray(array), turn)
+
+
+def _as_stored(source: Source) -> tuple[np.ndarray, int]:
+    """The file's bytes for OpenCV, and the orientation to apply to what it makes of them.
+
+    OpenCV turns a TIFF by its tag even when told to leave it; so the tag is set to 1 in the copy, and we turn.
+    """
+    import numpy as np
+
+    data = np.fromfile(source.path, np.uint8)
+    if source.format.name != "tiff":
+        return data, 1
+    parsed = parse(data.data)  # pyright: ignore[reportArgumentType] - a memoryview is sliced like bytes
+    tag = parsed.main.get(ORIENTATION) if parsed else None
+    if parsed is None or tag is None:
+        return data, 1
+    data[tag.at : tag.at + 2] = np.frombuffer(struct.pack(parsed.mark + "H", 1), np.uint8)
+    return data, source.stated_orientation
 
 
 def _deep_heic(source: Source) -> Raster:
