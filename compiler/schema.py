@@ -244,19 +244,18 @@ def _tidy(value: Any) -> Any:
         "items",
     }
     tidy: Schema = {}
-    members: Mapping[str, Any] = value
-    for key, item in members.items():
-        generated = schema_like and (
-            (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
-        )
+    for key, item in value.items():
+        if schema_like and _generated(key, item):
+            continue
         if key in ("properties", "$defs"):
             tidy[key] = {name: _tidy(field) for name, field in item.items()}
-        elif key in ("default", "examples", "enum", "const"):
-            if not generated:
-                tidy[key] = item
-        elif not generated:
-            tidy[key] = _tidy(item)
+        else:
+            tidy[key] = item if key in ("default", "examples", "enum", "const") else _tidy(item)
     return tidy
+
+
+def _generated(key: str, item: Any) -> bool:
+    return (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
 
 
 def _one_or_many(schema: Schema, description: str) -> Schema:

@@ -94,7 +94,10 @@ def _flatten(values: Any, depth: Any = 1) -> list[Any]:
 
 
 def _distinct(values: Any) -> list[Any]:
-    return list({to_json(value): value for value in reversed(as_list(values, "distinct"))}.values())[::-1]
+    first: dict[str, Any] = {}
+    for value in as_list(values, "distinct"):
+        first.setdefault(to_json(value), value)
+    return list(first.values())
 
 
 def _sort(values: Any, key: Any = None) -> list[Any]:
