@@ -31,19 +31,30 @@ _native: bool | None = None
 _library: Any = None  # Operators live as long as their Library object does.
 
 
+def require_installed() -> None:
+    """DEPENDENCY_FAILURE with the install command unless everything that the networks need is installed. Imports
+    nothing, which would take seconds."""
+    for name in ("torch", "torchvision", "spandrel"):
+        if importlib.util.find_spec(name) is None:
+            raise RealmError(
+                Code.DEPENDENCY_FAILURE,
+                f"the networks need {name}, which is not installed",
+                hint=f"install it with: {INSTALL}",
+                details={"package": name, "install": INSTALL},
+            )
+
+
 def require_torch() -> ModuleType:
-    """The ``torch`` module; DEPENDENCY_FAILURE with the install command where there is none."""
-    return _require("torch")
+    """The ``torch`` module; raises as :func:`require_installed`."""
+    require_installed()
+    return importlib.import_module("torch")
 
 
 def require_spandrel() -> ModuleType:
-    """The ``spandrel`` module, importable beside any build of torch; DEPENDENCY_FAILURE where it is
-    missing."""
-    require_torch()
-    if importlib.util.find_spec("torchvision") is None:
-        raise _missing("torchvision")
+    """The ``spandrel`` module, importable beside any build of torch; raises as :func:`require_installed`."""
+    require_installed()
     ensure_torchvision()
-    return _require("spandrel")
+    return importlib.import_module("spandrel")
 
 
 def ensure_torchvision() -> bool:
@@ -100,21 +111,3 @@ def _nms(dets: Any, scores: Any, iou_threshold: float) -> Any:
         shared = (bottom_right - top_left).clamp(min=0).prod(dim=1)
         order = rest[shared / (areas[best] + areas[rest] - shared) <= iou_threshold]
     return torch.stack(keep) if keep else order
-
-
-def _require(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise _missing(name) from None
-
-
-def _missing(name: str) -> RealmError:
-    return RealmError(
-        Code.DEPENDENCY_FAILURE,
-        f"the neural backends need {name}, which is not installed",
-        hint=f"install it with: {INSTALL}",
-        details={"package": name, "install": INSTALL},
-    )

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from ....core.errors import Code, RealmError
-from ..compat import require_spandrel, require_torch
+from ..compat import require_installed, require_torch
 from ..enhancer import Capabilities, Check, Progress, Request, Upscaled
 from ..networks import BYTES, LOWER_TO_HIGHER, Network, NetworkSource, choose_precision, network, torch_dtype
 from ..tiles import MIN_TILE, QUANTUM, Canvas, Plan, plan_tiles, reduction, to_unit
+from ..weights import find_weights
 
 CAPABILITIES = Capabilities(learned=True, devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16"))
 
@@ -170,7 +171,6 @@ class TorchUpscaler:
 def open_upscaler(request: Request) -> TorchUpscaler:
     """The backend for ``request``, its network loaded. DEPENDENCY_FAILURE without torch or weights,
     OUT_OF_RANGE when the model cannot make a result so large."""
-    require_spandrel()
     model = request.model
     if request.scale > model.scale:
         raise RealmError(
@@ -181,6 +181,10 @@ def open_upscaler(request: Request) -> TorchUpscaler:
     source = NetworkSource(
         model, request.models_folder, request.weights, request.weights_sha256, request.denoise
     )
+    # What can be missing is looked for before torch is imported, which takes seconds: where the weights are not
+    # there, a fallback should not wait for it.
+    require_installed()
+    find_weights(model.weights, request.models_folder, explicit=request.weights)
     precision = choose_precision(request.precision, request.device, model)
     return TorchUpscaler(request, source, network(source, request.device, precision))
 
