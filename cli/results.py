@@ -75,6 +75,7 @@ def lines(value: Any, indent: int = 1) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         yield pad, _short(value)
         return
+    widest = max((len(str(key)) for key in value), default=0)
     for key, item in value.items():
         if isinstance(item, Mapping) and item and indent < DEEPEST:
             yield f"{pad}{key}", ""
@@ -91,7 +92,7 @@ def lines(value: Any, indent: int = 1) -> Iterator[tuple[str, str]]:
             if len(item) > LONGEST:
                 yield f"{pad}  ", f"… and {len(item) - LONGEST} more"
         else:
-            yield f"{pad}{key}  ", _short(item)
+            yield f"{pad}{key:<{widest}}  ", _short(item)
 
 
 def seconds(value: float | None) -> str:
