@@ -7,10 +7,10 @@ import codecs
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .diagnostics import Diagnostic
-from .document import Document
+from .document import Document, Mark
 from .source_faults import MAX_BYTES, Fault, Unreadable
 
 __all__ = ["Document", "Loaded", "load"]
@@ -22,6 +22,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*["{\]])')
 
 
 class Loaded(NamedTuple):
@@ -60,14 +62,7 @@ def load(path: str | os.PathLike[str] | None = None, *, text: str | bytes | None
 
 def _parse(text: str, name: str | None) -> Loaded:
     try:
-        if _is_json(text, name):
-            from .source_json import read_json
-
-            tree, marks, faults = read_json(text)
-        else:
-            from .source_yaml import read_yaml
-
-            tree, marks, faults = read_yaml(text)
+        tree, marks, faults = _read_text(text, name)
     except Unreadable as error:
         return _refused(error.fault, text, name)
     except (RecursionError, MemoryError):
@@ -77,11 +72,22 @@ def _parse(text: str, name: str | None) -> Loaded:
     return Loaded(document, text, found)
 
 
-def _is_json(text: str, name: str | None) -> bool:
+def _read_text(text: str, name: str | None) -> tuple[Any, Mark, list[Fault]]:
+    # Each reader is imported when it is needed: most definitions need one of them.
     suffix = os.path.splitext(name or "")[1].lower()
-    if suffix in (".json", ".yaml", ".yml"):
-        return suffix == ".json"
-    return re.match(r'\s*(?:\{\s*["}]|\[\s*["{\]])', text) is not None
+    yaml = suffix in (".yaml", ".yml")
+    if suffix == ".json" or _JSON.match(text):
+        from .source_json import read_json
+
+        try:
+            return read_json(text)
+        except Unreadable:
+            if not yaml:
+                raise
+            # YAML's flow style looks like JSON and allows more.
+    from .source_yaml import read_yaml
+
+    return read_yaml(text)
 
 
 def _refused(fault: Fault, text: str, name: str | None) -> Loaded:

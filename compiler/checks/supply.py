@@ -80,11 +80,7 @@ def _fields_over(subject: Subject, edge: Edge) -> set[str] | None:
     if edge.mapping is not None:
         return {str(target).partition(".")[0] for target in edge.mapping}
     node_type = subject.node_type(subject.graph.by_id[edge.source].type)
-    if (
-        node_type is None
-        or node_type.output.model_config.get("extra") == "allow"
-        or not node_type.output.model_fields
-    ):
+    if node_type is None or node_type.output.model_config.get("extra") == "allow":
         return None
     return {field.alias or name for name, field in node_type.output.model_fields.items()}
 

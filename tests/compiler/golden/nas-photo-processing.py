@@ -1,0 +1,62 @@
+"""NAS照片智能处理流水线
+
+监控NAS目录并自动处理新照片
+
+nas-photo-processing 1.0.0, compiled from nas-photo-processing.yaml.
+Definition sha256:6031629e7eaeff4f7867284edca5d25057d59240480354bc1c92bca3738ed566
+"""
+
+from mirror_realm.flows import Run, flow, node, workflow
+
+WORKFLOW = workflow(
+    "nas-photo-processing",
+    "1.0.0",
+    title="NAS照片智能处理流水线",
+    description="监控NAS目录并自动处理新照片",
+    definition="sha256:6031629e7eaeff4f7867284edca5d25057d59240480354bc1c92bca3738ed566",
+    source="nas-photo-processing.yaml",
+    tags=["photos", "automation", "ai-processing"],
+)
+
+preprocess_01 = node(
+    "preprocess-01",
+    "image/preprocess",
+    parameters={"format": "jpeg", "max_size": "4096x4096", "auto_rotate": True},
+    at="nas-photo-processing.yaml:9:5",
+)
+enhance_01 = node(
+    "enhance-01",
+    "ai/image-enhance",
+    parameters={
+        "model": "realesrgan-x4plus",
+        "scale_factor": 2,
+        "denoise_strength": 0.3,
+        "face_enhance": True,
+    },
+    at="nas-photo-processing.yaml:12:5",
+)
+archive_01 = node(
+    "archive-01",
+    "storage/minio",
+    parameters={
+        "bucket": "processed-photos",
+        "path_template": "year={year}/month={month}/{filename}",
+        "metadata": {"processed_by": "mirror-realm-amp"},
+    },
+    at="nas-photo-processing.yaml:15:5",
+)
+
+
+@flow(WORKFLOW)
+async def nas_photo_processing(input=None, trigger=None, instance_id=None):
+    async with Run(WORKFLOW, input, trigger, instance_id) as run:
+        preprocess = run.start(preprocess_01)
+        enhance = run.start(enhance_01, after=preprocess)
+        run.start(archive_01, after=enhance)
+    return run.output
+
+
+if __name__ == "__main__":
+    from mirror_realm.deployments.run import main
+
+    main(nas_photo_processing)
