@@ -35,7 +35,8 @@ class Artifacts:
                 "instance_id": instance_id,
                 "execution_id": execution_id,
                 "created_at": now,
-                **{name: reference[name] for name in ("uri", "sha256", "size", "media_type", "name")},
+                "media_type": reference.get("media_type") or "application/octet-stream",
+                **{name: reference[name] for name in ("uri", "sha256", "size", "name")},
             }
             for reference in references
         ]
