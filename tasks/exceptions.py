@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .sdk import NodeType
 
 MAX_CAUSES = 10
+MAX_MESSAGE = 4000
+MAX_TRACEBACK = 20_000
+"""Characters kept of an exception's text (its beginning) and traceback (its end): some libraries print requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,14 @@ def to_record(exception: BaseException, node_type: NodeType | None = None) -> Er
 
 
 def redacted(record: ErrorRecord) -> ErrorRecord:
-    """The record without secrets in its texts and details."""
+    """The record without secrets in its texts and details, and of bounded length."""
     secrets = _secrets()
+    message = record.message
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}… ({len(message)} characters)"
     return replace(
         record,
-        message=redact_tree(record.message, secrets),
+        message=redact_tree(message, secrets),
         hint=redact_tree(record.hint, secrets),
         details=redact_tree(record.details, secrets),
         traceback=redact_tree(record.traceback, secrets),
@@ -122,7 +128,7 @@ def _unmapped(exception: BaseException) -> ErrorRecord:
         message=f"{name}: {text}" if text else name,
         hint="a fault in the node's code or data that it did not expect; the traceback is in the journal",
         exception=_type_name(exception),
-        traceback="".join(traceback.format_exception(exception)),
+        traceback="".join(traceback.format_exception(exception))[-MAX_TRACEBACK:],
     )
 
 

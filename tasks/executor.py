@@ -114,7 +114,7 @@ async def execute_in_flow(
 
     A cancelled task stays cancelled: ``asyncio.CancelledError`` passes through after the clean-up.
     """
-    attempt = _Attempt(call, report)
+    attempt = _Attempt(call, report, own_thread=False)
     try:
         with attempt.prepared(registry) as (node_type, parameters, input, context):
             arguments = (parameters, input, context)
@@ -145,7 +145,7 @@ def cancel(execution_key: str, attempt: int) -> bool:
 class _Attempt:
     """The bookkeeping around one call: context, measurements, and what becomes the outcome."""
 
-    def __init__(self, call: NodeCall, report: Report | None) -> None:
+    def __init__(self, call: NodeCall, report: Report | None, *, own_thread: bool = True) -> None:
         self.call = call
         self.canceled = threading.Event()
         self.canceled_at: float | None = None
@@ -153,7 +153,7 @@ class _Attempt:
         self.deadline = monotonic() + call.timeout if 0 < call.timeout < math.inf else None
         self.worker = current_worker()
         self.progress = _Progress(call, self.worker, report)
-        self.meter = Meter()
+        self.meter = Meter(own_thread=own_thread)
         self.started_at = _now()
         self.device = "cpu"
         self.notes: dict[str, Any] = {}

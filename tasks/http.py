@@ -186,7 +186,8 @@ def request(parameters: RequestParameters, input: RequestInput, context: NodeCon
     from .http_transport import GuardedTransport
 
     started = monotonic()
-    limit = min(parameters.timeout, context.remaining() or parameters.timeout)
+    remaining = context.remaining()
+    limit = parameters.timeout if remaining is None else min(parameters.timeout, remaining)
     deadline = started + limit
     outgoing = _build(httpx, parameters, context)
     transport = GuardedTransport(context.settings.http_allow, deadline)

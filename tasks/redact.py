@@ -16,8 +16,8 @@ _NAMED = (
     r"|password|passwd|pwd|signature|sig|x-amz-signature|x-amz-credential|x-amz-security-token)"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # scheme://user:password@host, and scheme://token@host
-    (re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@'\"]*):[^\s/@'\"]*@", re.IGNORECASE), rf"\1:{MASK}@"),
+    # scheme://user:password@host; the bound keeps long words from costing quadratic time
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@'\"]*):[^\s/@'\"]*@", re.IGNORECASE), rf"\1:{MASK}@"),
     (
         re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?)[^\s'\",]+", re.IGNORECASE),
         rf"\1{MASK}",

@@ -14,8 +14,7 @@ class Meter:
     """Measures one attempt. A worker's threads share its process, so the figures say what each one covers.
 
     - ``wall_seconds``: from start to end.
-    - ``cpu_seconds``: CPU of the thread that ran the node (absent when it ended on another thread, as in the
-      flow).
+    - ``cpu_seconds``: CPU of the thread that ran the node (absent in the flow, whose thread serves many nodes).
     - ``process_cpu_seconds``: CPU of the whole process meanwhile: threads of native libraries, but also
       neighbours.
     - ``peak_rss_mb``: the process's largest resident memory so far, in MiB. ``rss_mb``: now.
@@ -24,7 +23,8 @@ class Meter:
     - ``gpu_peak_mb``: peak GPU memory of this process's tensors during the attempt, with a GPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, own_thread: bool = True) -> None:
+        self._own_thread = own_thread
         self.pid = os.getpid()
         self._device = "cpu"
         self._begin()
@@ -45,7 +45,7 @@ class Meter:
     def stop(self) -> dict[str, float]:
         """The figures."""
         usage = {"wall_seconds": round(self.wall(), 4)}
-        if threading.get_ident() == self._thread:
+        if self._own_thread and threading.get_ident() == self._thread:
             usage["cpu_seconds"] = round(thread_time() - self._thread_cpu, 4)
         usage["process_cpu_seconds"] = round(process_time() - self._process_cpu, 4)
         usage |= _memory()

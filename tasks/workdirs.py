@@ -8,6 +8,7 @@ numbers would not do: they are reused, and mean different processes in two conta
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
@@ -79,7 +80,18 @@ def _process_folder(temporary: Path) -> Path:
         draft.rename(temporary / f"{name}.lock")
         folder.mkdir()
         _owned[key] = (folder, handle)
+        if len(_owned) == 1:
+            atexit.register(_leave)
         return folder
+
+
+def _leave() -> None:
+    """Take our own folders along at an orderly end; a fork's exit leaves its parent's alone."""
+    for (process, _), (folder, handle) in _owned.items():
+        if process == os.getpid():
+            _remove(folder)
+            folder.with_suffix(".lock").unlink(missing_ok=True)
+            handle.close()
 
 
 def _remove(folder: Path) -> None:
