@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,46 @@ def test_every_dependency_is_pinned_within_its_range():
         name = requirement.name.lower().replace("_", "-").replace(".", "-")
         assert name in pins, f"{name} is not pinned: make constraints"
         assert requirement.specifier.contains(pins[name]), f"{requirement} excludes its pin {pins[name]}"
+
+
+TRAVELS_WITH = {
+    "anyio": "prefect",
+    "botocore": "boto3",
+    "httpcore": "httpx",
+    "packaging": "dask",
+    "pydantic_core": "pydantic",
+    "starlette": "fastapi",
+    "typing_extensions": "pydantic",
+    "uvicorn": "prefect",
+}
+"""Modules that a declared dependency brings as part of its own interface."""
+
+
+def test_what_is_imported_is_declared():
+    # Something that only another package, or an extra, happens to bring is missing on a machine that has neither.
+    project = PYPROJECT["project"]
+    declared = {Requirement(r).name.lower() for r in project["dependencies"]}
+    extras = {
+        Requirement(r).name.lower()
+        for name in ("ai", "verify")
+        for r in project["optional-dependencies"][name]
+    }
+    distributions = metadata.packages_distributions()
+    missing = set()
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            for name in (n.partition(".")[0] for n in names):
+                if name in sys.stdlib_module_names or name == "mirror_realm":
+                    continue
+                owners = {d.lower().replace("_", "-") for d in distributions.get(name, [name])} | {
+                    TRAVELS_WITH.get(name, "")
+                }
+                if not owners & (declared | extras):
+                    missing.add(f"{path.relative_to(ROOT)}: {name}")
+    assert missing == set()
 
 
 # Borders
