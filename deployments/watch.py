@@ -128,17 +128,24 @@ class FolderWatch:
         assert self._pool is not None
         try:
             while not self._stopping.is_set():
-                self._wake.clear()
-                if time.monotonic() >= self._next_scan:
-                    self._scan_all()
-                self._follow_hints()
-                self._collect_readings()
-                self._advance()
-                self.status.waiting = len(self._candidates)
-                self._wake.wait(self._pause())
+                try:
+                    self._turn()
+                except Exception:  # a fault of ours must not end the watch unnoticed, and files with it
+                    log.exception("%s: the watch stumbled; it goes on", self._root)
+                    self._stopping.wait(1.0)
         finally:
             self._hints.stop()
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _turn(self) -> None:
+        self._wake.clear()
+        if time.monotonic() >= self._next_scan:
+            self._scan_all()
+        self._follow_hints()
+        self._collect_readings()
+        self._advance()
+        self.status.waiting = len(self._candidates)
+        self._wake.wait(self._pause())
 
     def _pause(self) -> float:
         """Seconds to sleep; events come in floods, so a short pause first lets one look serve many."""

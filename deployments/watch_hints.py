@@ -35,8 +35,12 @@ class Hints:
     def start(self) -> None:
         """(Re)start listening. Where the system offers no events, or no more of them, scans alone must do."""
         self.stop()
-        from watchdog import events
-        from watchdog.observers import Observer
+        try:
+            from watchdog import events
+            from watchdog.observers import Observer
+        except (ImportError, OSError) as error:  # a system without the C library's inotify
+            log.warning("%s: no filesystem events (%s)", self._folder, error)
+            return
 
         hints = self
 
