@@ -59,7 +59,7 @@ def test_processes_with_the_same_keys_make_one_instance_each(database_url):
     processes = [spawn.Process(target=_accept, args=(database_url, barrier, outcome)) for _ in range(2)]
     for process in processes:
         process.start()
-    first, second = (outcome.get(timeout=60) for _ in processes)
+    first, second = (outcome.get(timeout=150) for _ in processes)
     for process in processes:
         process.join(30)
     assert [one + other for one, other in zip(first, second, strict=True)] == [1] * 50
@@ -215,7 +215,7 @@ def test_two_dispatchers_never_claim_the_same(store, database_url):
     ]
     for process in processes:
         process.start()
-    first, second = (outcome.get(timeout=60) for _ in processes)
+    first, second = (outcome.get(timeout=150) for _ in processes)
     for process in processes:
         process.join(30)
     assert len(first) + len(second) == 60

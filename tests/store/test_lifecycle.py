@@ -112,7 +112,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert (one.completed_at is not None) == one.status.terminal
 
 
-EXAMPLES = {"sqlite": 100, "postgresql": 12}
+EXAMPLES = {"sqlite": 50, "postgresql": 12}
 
 
 @pytest.mark.slow

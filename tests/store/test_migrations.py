@@ -122,7 +122,7 @@ def test_processes_that_open_at_once_migrate_once(empty_url):
     processes = [spawn.Process(target=_open, args=(empty_url, barrier, outcome)) for _ in range(3)]
     for process in processes:
         process.start()
-    assert [outcome.get(timeout=60) for _ in processes] == ["opened"] * 3
+    assert [outcome.get(timeout=150) for _ in processes] == ["opened"] * 3
     for process in processes:
         process.join(30)
 
