@@ -45,7 +45,7 @@ def render_png(scene: Scene) -> bytes:
         canvas.label(line)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     buffer = io.BytesIO()
-    canvas.image.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+    canvas.image.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG")
     return buffer.getvalue()
 
 

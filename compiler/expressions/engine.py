@@ -22,7 +22,7 @@ from .references import MISSING, SCOPE_NAMES, Reference, explain, resolve, sprea
 from .rewrite import rewrite
 from .rewritten import Rewritten
 from .spelling import RENAMED
-from .values import jsonable, kind_of, to_json
+from .values import has_nul, jsonable, kind_of, to_json
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -81,7 +81,11 @@ class Compiled:
                 if reference.mode != "value":
                     data[name] = False if reference.mode == "has" else None
                 continue  # Left unbound: CEL then fails only where the value is really needed.
-            data[name] = True if reference.mode == "has" else spread(reference, value)
+            if reference.mode == "has":
+                value = True
+            elif has_nul(value):
+                raise self._nul(reference)
+            data[name] = spread(reference, value)
         for name, part, offset in self.hoisted:
             try:
                 data[name] = part.evaluate(scope)
@@ -90,6 +94,16 @@ class Compiled:
                     raise error.shifted(self.rewritten.source, offset) from None
                 data[name] = None
         return data
+
+    def _nul(self, reference: Reference) -> ExpressionError:
+        return ExpressionError(
+            f"{reference.text()} holds a NUL character, which expressions cannot compute with",
+            expression=self.rewritten.source,
+            column=reference.start + 1,
+            end=reference.end + 1,
+            hint="pass it on as it is, in a template of its own, or clean it in a node before",
+            kind="value",
+        )
 
     def _failure(self, text: str, scope: Mapping[str, Any]) -> ExpressionError:
         if match := re.search(r'No value with name "(\w+)"', text):

@@ -30,6 +30,7 @@ from .values import (
     as_string,
     bounded_items,
     bounded_text,
+    has_nul,
     kind_of,
     text_of,
     to_json,
@@ -53,9 +54,12 @@ class Function:
 def from_json(text: Any) -> Any:
     """``from_json(text)``."""
     try:
-        return json.loads(as_string(text, "from_json"))
+        value = json.loads(as_string(text, "from_json"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"from_json: the text is not JSON ({error})") from None
+    if has_nul(value):
+        raise ValueError("from_json: the data holds a NUL character")
+    return value
 
 
 def _sum(values: Any) -> int | float:
@@ -361,39 +365,3 @@ SPECIAL = frozenset({"has", "default", "coalesce"})
 
 GLOBAL_NAMES = frozenset(f.name for f in FUNCTIONS if not f.member) | NATIVE_FUNCTIONS | SPECIAL
 METHOD_NAMES = frozenset(f.name for f in FUNCTIONS if f.member) | NATIVE_METHODS | MACROS
-
-HINTS = {
-    "len": "write size(x)",
-    "length": "write size(x)",
-    "count": "write size(x)",
-    "str": "write string(x)",
-    "float": "write double(x)",
-    "number": "write double(x) or int(x)",
-    "parseInt": "write int(x)",
-    "any": "write list.exists(x, …)",
-    "some": "write list.exists(x, …)",
-    "every": "write list.all(x, …)",
-    "find": "write list.filter(x, …)[0]",
-    "includes": "write x.contains(y), or y in x",
-    "has_key": "write 'key' in x",
-    "hasOwnProperty": "write 'key' in x",
-    "get": "write default(x.field, y)",
-    "toLowerCase": "write x.lower()",
-    "toUpperCase": "write x.upper()",
-    "strip": "write x.trim()",
-    "startswith": "write x.startsWith(y)",
-    "endswith": "write x.endsWith(y)",
-    "toString": "write string(x)",
-    "toFixed": "write round(x, digits)",
-    "format": "put several templates in one text: {{ a }} of {{ b }}",
-    "ifelse": "write condition ? a : b",
-    "iif": "write condition ? a : b",
-    "append": "write list + [item]",
-    "push": "write list + [item]",
-    "concat": "write a + b",
-    "reduce": "write sum(list), min(list), max(list) or join(list, ',')",
-    "unique": "write distinct(list)",
-    "sorted": "write sort(list)",
-    "today": "write format_time(now(), '%Y-%m-%d')",
-}
-"""What other languages call it."""

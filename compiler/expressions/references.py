@@ -101,7 +101,12 @@ def resolve(reference: Reference, scope: Mapping[str, Any]) -> Any:
 
 def spread(reference: Reference, value: Any) -> Any:
     """``value``, ready for an expression that reads ``nodes`` as a whole: hyphened ids under both spellings."""
-    if reference.root != "nodes" or reference.path or not isinstance(value, Mapping):
+    if (
+        reference.root != "nodes"
+        or reference.path
+        or not isinstance(value, Mapping)
+        or reference.mode == "has"
+    ):
         return value
     return {key.replace("-", "_"): output for key, output in value.items()} | dict(value)
 

@@ -11,10 +11,21 @@ from collections.abc import Callable
 
 from .cursor import MAX_DEPTH, Cursor
 from .errors import ExpressionError, did_you_mean
-from .functions import FUNCTIONS, GLOBAL_NAMES, HINTS, MACROS, METHOD_NAMES
+from .functions import FUNCTIONS, GLOBAL_NAMES, MACROS, METHOD_NAMES
 from .references import WORDS, Reference
 from .rewritten import Hoisted, Rewritten
-from .spelling import EQUALITY, LITERALS, MISSPELT, RENAMED, RESERVED, TYPE_NAMES, list_of, mangled, quoted
+from .spelling import (
+    EQUALITY,
+    HINTS,
+    LITERALS,
+    MISSPELT,
+    RENAMED,
+    RESERVED,
+    TYPE_NAMES,
+    list_of,
+    mangled,
+    quoted,
+)
 from .tokens import Token, is_name
 
 MAX_GROWTH = 512

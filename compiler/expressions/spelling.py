@@ -29,6 +29,42 @@ MISSPELT = {
     "??": "write default(a, b)",
 }
 
+HINTS = {
+    "len": "write size(x)",
+    "length": "write size(x)",
+    "count": "write size(x)",
+    "str": "write string(x)",
+    "float": "write double(x)",
+    "number": "write double(x) or int(x)",
+    "parseInt": "write int(x)",
+    "any": "write list.exists(x, …)",
+    "some": "write list.exists(x, …)",
+    "every": "write list.all(x, …)",
+    "find": "write list.filter(x, …)[0]",
+    "includes": "write x.contains(y), or y in x",
+    "has_key": "write 'key' in x",
+    "hasOwnProperty": "write 'key' in x",
+    "get": "write default(x.field, y)",
+    "toLowerCase": "write x.lower()",
+    "toUpperCase": "write x.upper()",
+    "strip": "write x.trim()",
+    "startswith": "write x.startsWith(y)",
+    "endswith": "write x.endsWith(y)",
+    "toString": "write string(x)",
+    "toFixed": "write round(x, digits)",
+    "format": "put several templates in one text: {{ a }} of {{ b }}",
+    "ifelse": "write condition ? a : b",
+    "iif": "write condition ? a : b",
+    "append": "write list + [item]",
+    "push": "write list + [item]",
+    "concat": "write a + b",
+    "reduce": "write sum(list), min(list), max(list) or join(list, ',')",
+    "unique": "write distinct(list)",
+    "sorted": "write sort(list)",
+    "today": "write format_time(now(), '%Y-%m-%d')",
+}
+"""What other languages call a function or a method."""
+
 
 def mangled(name: str) -> str:
     """A macro's variable as an ASCII name that shadows nothing of ours."""

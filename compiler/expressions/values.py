@@ -107,3 +107,21 @@ def kind_of(value: Any) -> str:
     }
     names |= {datetime: "a timestamp", timedelta: "a duration"}
     return names.get(type(value), type(value).__name__)
+
+
+def has_nul(value: Any) -> bool:
+    """Whether a text in ``value`` holds a NUL character, at which CEL's Python binding (0.1.3) would cut it off."""
+    if isinstance(value, str):
+        return "\0" in value
+    if not isinstance(value, list | dict):
+        return False
+    # The encoder is much faster than a walk, and a NUL hardly ever there.
+    return "\\u0000" in json.dumps(value, default=str) and _walk_for_nul(value)
+
+
+def _walk_for_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_walk_for_nul(key) or _walk_for_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_walk_for_nul, value))
+    return isinstance(value, str) and "\0" in value

@@ -235,7 +235,12 @@ def test_template(text, expected):
 
 
 def test_a_tree_is_rendered_and_not_changed():
-    tree = {"a": ["{{ input.score }}", {"{{ k }}": "{{ input.name }}"}], "b": 1, "c": None, "d": (1, "{{ 2 }}")}
+    tree = {
+        "a": ["{{ input.score }}", {"{{ k }}": "{{ input.name }}"}],
+        "b": 1,
+        "c": None,
+        "d": (1, "{{ 2 }}"),
+    }
     assert render(tree, SCOPE) == {"a": [60, {"{{ k }}": "照片"}], "b": 1, "c": None, "d": [1, 2]}
     assert tree["a"][0] == "{{ input.score }}"
 
@@ -269,7 +274,9 @@ def test_condition(condition, expected):
     assert holds(condition, SCOPE) is expected
 
 
-@pytest.mark.parametrize("condition", ["input.score", "{{ input.name }}", "null", "", "  ", "{{ }}", "input.score >"])
+@pytest.mark.parametrize(
+    "condition", ["input.score", "{{ input.name }}", "null", "", "  ", "{{ }}", "input.score >"]
+)
 def test_not_a_condition(condition):
     with pytest.raises(ExpressionError) as caught:
         holds(condition, SCOPE)
@@ -389,6 +396,16 @@ def test_scopes_may_hold_what_is_almost_json(tmp_path):
     assert value("input.d + ' ' + input.p", scope) == f"2026-01-02T00:00:00Z {tmp_path}"
 
 
+def test_text_with_nul_is_passed_on_or_refused_but_never_cut():
+    scope = {"input": {"a": "x\0y", "l": [{"k\0": 1}], "fine": ["\\u0000"]}}
+    assert value("input.a", scope) == "x\0y"
+    assert render("<{{ input.a }}>", scope) == "<x\0y>"
+    assert "NUL" in fault("input.a + 'z'", scope).problem
+    assert "NUL" in fault("input.l + []", scope).problem
+    assert value("has(input.a) && default(input.b, 'x') == 'x'", scope) is True
+    assert value("input.fine + []", scope) == ["\\u0000"]
+
+
 def test_threads_share_compiled_expressions():
     with ThreadPoolExecutor(8) as pool:
         scopes = [{"input": {"n": n, "l": list(range(50))}} for n in range(200)]
@@ -396,9 +413,11 @@ def test_threads_share_compiled_expressions():
     assert found == [2 * n + 1225 for n in range(200)]
 
 
+PIECES = (
+    "0 1 2.5 a input nodes == and or not is null empty in has default map x input.score true // === r\" b'"
+)
 WORDS = st.sampled_from(
-    [*string.punctuation, *"0 1 2.5 a input nodes . ( ) [ ] { } == and or not is null empty in has default map x , ' \"".split()]
-    + ["{{", "}}", "照", "input.score", "input.items", ".map(", "true", "\n", "//", "===", "=", "b'", "r\""]
+    [*string.punctuation, *PIECES.split(), "{{", "}}", "照", "\n", "input.items", ".map("]
 )
 
 
@@ -408,12 +427,11 @@ def test_any_text_is_a_value_or_a_clear_error(words, separator):
     try:
         json.dumps(value(separator.join(words)))
     except ExpressionError as error:
-        assert error.problem
-        assert error.column is None or 1 <= error.column <= len(error.expression) + 1
+        places = range(1, len(error.expression) + 2)
+        assert error.column is None or error.column in places  # noqa: PT017 - a value is right too
 
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
-KEYS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=4)  # CEL ends a key at NUL
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -426,7 +444,9 @@ SCALARS = (
 @settings(max_examples=200, deadline=None)
 @given(
     st.recursive(
-        SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+        max_leaves=12,
     )
 )
 def test_json_passes_through_unchanged(data):

@@ -20,7 +20,10 @@ def examples():
         if kind in ("cel", "template"):
             for line in body.splitlines():
                 source, result = line.rsplit("→", 1)
-                yield (source.strip() if kind == "template" else "{{ " + source.strip() + " }}"), result.strip()
+                yield (
+                    (source.strip() if kind == "template" else "{{ " + source.strip() + " }}"),
+                    result.strip(),
+                )
 
 
 @pytest.mark.parametrize(("source", "result"), list(examples()))
