@@ -126,10 +126,11 @@ def schedules_of(definition: Definition) -> list[DeploymentScheduleCreate]:
             seconds = parse_duration(config["interval"])
             schedule = IntervalSchedule(interval=timedelta(seconds=seconds), timezone=zone)
         payload = {
+            "input": dict(config.get("input") or {}),
             "trigger": {
                 "type": "schedule",
                 "payload": {"schedule": str(config.get("cron") or config["interval"])},
-            }
+            },
         }
         schedules.append(
             DeploymentScheduleCreate(

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 POLL = 1.0
 """Seconds between looks for pending instances that nobody announced (another process's, say)."""
 
+FINISH = 10.0
+"""Seconds that a flow run whose instance is decided has to report its state when the dispatcher stops."""
+
 LoadFlow = Callable[[str, str], Any]
 
 
@@ -63,10 +66,20 @@ class Dispatcher:
                         self._start(instance)
                 await self._next_look()
         finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await self._stop()
             await journal.call(store.instances.release, self.owner)
+
+    async def _stop(self) -> None:
+        """Cancel what runs. A run whose instance is decided only tells Prefect so: that it may finish."""
+        tasks = dict(self._running)
+        for instance_id, task in tasks.items():
+            if not (await self._around.environment.journal.instance(instance_id)).status.terminal:
+                task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks.values(), timeout=FINISH)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     @property
     def idle(self) -> bool:

@@ -81,7 +81,9 @@ async def surroundings(
         yield Surroundings(environment, store, engine, prefect_url, dashboard, workers)
 
 
-async def _start(settings: Settings, stack: AsyncExitStack, announce: Announce) -> tuple[PrefectServer, Cluster]:
+async def _start(
+    settings: Settings, stack: AsyncExitStack, announce: Announce
+) -> tuple[PrefectServer, Cluster]:
     """Start both side by side; whichever started is stopped again, also when the other did not."""
     from .cluster import open_cluster
     from .prefect_server import ensure_server

@@ -24,7 +24,7 @@ name: photo-drop
 display_name: 照片
 input: {type: object}
 triggers:
-  - {type: filesystem, config: {path: %s, settle: 0.6s, poll: 0.2s, recursive: true}}
+  - {type: filesystem, config: {path: %s, settle: 0.6s, poll_interval: 0.2s, recursive: true}}
 nodes:
   - {node_id: preprocess, type: image/preprocess, parameters: {format: jpeg, max_size: 640x640}}
   - {node_id: archive, type: storage/minio, parameters: {bucket: photos, path_template: "{sha8}/{filename}"}}
