@@ -14,6 +14,7 @@ from typing import BinaryIO
 from ..core.errors import Code, RealmError
 
 CHUNK = 1 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def copy_atomically(source: Path, target: Path, *, sha256: str | None = None, overwrite: bool = True) -> None:
@@ -49,6 +50,10 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             publish(overwrite)
     except FileExistsError:
         raise RealmError(Code.ALREADY_EXISTS, f"{target} exists already") from None
+    except OSError as error:
+        if error.filename is None and error.errno in _NO_ROOM:
+            error.filename = str(target)  # write(2) knows no names; the person needs to know which disk
+        raise
     finally:
         if isinstance(publish, _PartFile):
             publish.discard()

@@ -153,6 +153,7 @@ _ERRNO: dict[int, tuple[Code, str, str | None]] = {
         "the disk quota is used up",
         "free space, then resume the instance",
     ),
+    errno.EFBIG: (Code.RESOURCE_EXHAUSTED, "the file is larger than this system allows", None),
     errno.EMFILE: (
         Code.RESOURCE_EXHAUSTED,
         "too many open files",

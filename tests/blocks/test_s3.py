@@ -272,6 +272,24 @@ def test_a_killed_writer_leaves_nothing(tmp_path):
     assert [p for p in tmp_path.iterdir() if p.is_file()] == []
 
 
+def test_a_write_that_finds_no_room_names_the_file(tmp_path):
+    program = (
+        "import resource\n"
+        "from pathlib import Path\n"
+        "from mirror_realm.blocks.atomic import atomic_file\n"
+        "from mirror_realm.tasks.exceptions import to_record\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        f"    with atomic_file(Path({str(tmp_path / 'target')!r})) as file:\n"
+        "        file.write(b'x' * 100_000)\n"
+        "except OSError as error:\n"
+        "    print(to_record(error).code, to_record(error).message)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout
+    assert told.startswith(f"RESOURCE_EXHAUSTED {tmp_path / 'target'}: ")
+    assert [p for p in tmp_path.iterdir() if p.is_file()] == []
+
+
 def test_two_writers_of_one_name_without_overwrite(tmp_path):
     target = tmp_path / "target"
     sources: list[Path] = []
