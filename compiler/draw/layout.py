@@ -231,13 +231,16 @@ class _Layouter:
         return starts, ends
 
     def _gap(self, number: int) -> float:
-        room = [
+        """Room for the longest label; downward, for labels in two or three rows; and for many edges to spread."""
+        labels = [
             self._lengthwise(self.labels[index])
             for index, chain in self.chains.items()
             if index in self.labels and chain[0].layer == number
         ]
-        crowd = max(len(self.layers[number]), 1)
-        return max(LAYER_GAP, max(room, default=0.0) + 44, LAYER_GAP * min(1 + crowd / 24, 3))
+        room = max(labels, default=0.0) + 44
+        if len(labels) > 1 and not self.right:
+            room = max(room, 4.6 * max(labels))
+        return max(LAYER_GAP, room, LAYER_GAP * min(1 + len(self.layers[number]) / 24, 3))
 
     def _finish(self, starts: Sequence[float], ends: Sequence[float]) -> Layout:
         edges_of = [p.position - p.across / 2 for layer in self.layers for p in layer]
@@ -315,7 +318,7 @@ class _Layouter:
         """The middle of the first stretch; nearer to its end while another label is in the way."""
         size = self.labels[index]
         (x0, y0), (x1, y1) = points[0], points[1]
-        for share in (0.5, 0.62, 0.38, 0.72, 0.3, 0.5):
+        for share in (0.5, 0.76, 0.24, 0.63, 0.37):
             eased = share * share * (3 - 2 * share)
             if self.right:
                 spot = (x0 + (x1 - x0) * share, y0 + (y1 - y0) * eased)

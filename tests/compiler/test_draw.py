@@ -194,6 +194,17 @@ def test_conditions_label_their_edges():
     assert "{{" not in re.sub(r"<title>.*?</title>", "", svg)
 
 
+def test_labels_of_neighbouring_edges_do_not_overlap():
+    chain = [(f"n{i}", f"n{i + 1}") for i in range(10)]
+    graph = graph_of(
+        [f"n{i}" for i in range(11)] + ["left", "right"],
+        [*chain, ("n3", "left", "nodes.n3.score >= 60"), ("n3", "right", "nodes.n3.score < 60")],
+    )
+    spots = [(line.route.label, line.label_size) for line in scene(graph, None).lines if line.label]
+    (one, size), (other, _) = spots
+    assert abs(one[0] - other[0]) >= size.width or abs(one[1] - other[1]) >= size.height
+
+
 def test_png_is_the_same_picture():
     from PIL import Image
 
