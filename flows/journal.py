@@ -7,12 +7,16 @@ A node's result is written before any successor starts: callers await each call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
 from ..core.errors import ErrorRecord
+from ..core.references import FileRef
 from ..core.status import InstanceStatus, NodeStatus
 
 if TYPE_CHECKING:
@@ -95,20 +99,21 @@ class Journal:
         outcome: NodeOutcome,
         error: ErrorRecord | None,
     ) -> None:
-        self.store.executions.finish(
-            execution.id,
-            attempt,
-            status=status,
-            output=outcome.output,
-            error=error.to_dict() if error else None,
-            worker=outcome.worker,
-            device=outcome.device,
-            resource_usage=outcome.resource_usage,
-            notes=outcome.notes,
-            completed_at=now(),
-        )
-        if outcome.output is not None and (references := file_references(outcome.output)):
-            self.store.artifacts.record(execution.instance_id, execution.id, references)
+        with self.store.transaction():
+            self.store.executions.finish(
+                execution.id,
+                attempt,
+                status=status,
+                output=outcome.output,
+                error=error.to_dict() if error else None,
+                worker=outcome.worker,
+                device=outcome.device,
+                resource_usage=outcome.resource_usage,
+                notes=outcome.notes,
+                completed_at=now(),
+            )
+            if outcome.output is not None and (references := file_references(outcome.output)):
+                self.store.artifacts.record(execution.instance_id, execution.id, references)
 
     async def skip(self, instance_id: str, node_id: str, node_type: str, reason: str) -> None:
         """A node that will not run, and why."""
@@ -125,10 +130,10 @@ def file_references(value: Any) -> list[dict[str, Any]]:
 
     def walk(item: Any) -> None:
         if isinstance(item, Mapping):
-            if {"uri", "sha256", "size", "name"} <= item.keys() and isinstance(item["uri"], str):
-                found.setdefault(
-                    item["uri"], {k: item.get(k) for k in ("uri", "sha256", "size", "media_type", "name")}
-                )
+            if "uri" in item and "sha256" in item:
+                with contextlib.suppress(ValidationError):  # Not a reference, only fields named like one's.
+                    reference = FileRef.model_validate(item)
+                    found.setdefault(reference.uri, reference.model_dump())
             for inner in item.values():
                 walk(inner)
         elif isinstance(item, list):
