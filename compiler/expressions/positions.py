@@ -15,7 +15,7 @@ def align(raw: str, value: str) -> list[int] | None:
     ``None`` where the two cannot be brought together.
 
     >>> align("'it''s'", "it's")
-    [1, 2, 3, 5]
+    [1, 2, 4, 5]
     """
     style = raw[:1]
     position = 1 if style in ("'", '"') else 0

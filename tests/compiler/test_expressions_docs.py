@@ -1,5 +1,7 @@
 """docs/expressions.md is executed: every example on the page's own scope, and every function has one."""
 
+import doctest
+import importlib
 import json
 import re
 from pathlib import Path
@@ -52,3 +54,11 @@ def test_the_mapping_example():
         "report": {"best": 0.9, "names": ["Ann"], "by": "photos"},
         "kind": "photo",
     }
+
+
+@pytest.mark.parametrize("name", ["errors", "references", "values", "mapping", "templates", "positions"])
+def test_docstrings_are_true(name):
+    module = importlib.import_module(f"mirror_realm.compiler.expressions.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert result.failed == 0
