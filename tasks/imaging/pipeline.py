@@ -154,7 +154,7 @@ def named_like(name: str, format: Format) -> str:
 def _needs_nothing(source: Source, format: Format, options: Options) -> bool:
     return (
         source.format is format
-        and source.stated_orientation == 1
+        and (source.stated_orientation == 1 or not options.auto_rotate)
         and source.frames == 1
         and options.color == "keep"
         and not options.strip_metadata

@@ -131,12 +131,21 @@ def test_another_quality_encodes_again_and_means_something(tmp_path, context):
     assert sizes[0] * 3 < sizes[2]
 
 
+def test_webp_of_quality_100_loses_nothing(tmp_path, context):
+    path = photos.photo(tmp_path / "a.png", orientation=6)
+    assert np.array_equal(
+        pixels(run(image_preprocess, context, path, format="webp", quality=100)), photos.scene()
+    )
+
+
 def test_without_auto_rotate_pixels_and_tag_stay(tmp_path, context):
     path = photos.photo(tmp_path / "a.jpg", orientation=6)
     output = run(image_preprocess, context, path, format="png", auto_rotate=False)
     assert result(output).getexif()[0x0112] == 6
     assert (output.width, output.height) == photos.SIZE[::-1]
     assert photos.psnr(pixels(output), photos.stored_as(photos.scene(), 6)) > 45
+    kept = run(image_preprocess, context, path, auto_rotate=False)
+    assert local_path(kept.image.uri).read_bytes() == path.read_bytes()
     bare = run(image_preprocess, context, path, format="png", auto_rotate=False, strip_metadata=True)
     assert dict(result(bare).getexif()) == {0x0112: 6}
 
