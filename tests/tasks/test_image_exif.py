@@ -147,3 +147,14 @@ def test_zulu_is_utc():
 def test_no_facts_where_there_is_no_exif():
     assert read_facts(None) == read_facts(b"") == read_facts(b"garbage" * 9)
     assert read_facts(photo_metadata.exif(gps=False)).gps is None
+
+
+def test_iptc_survives_from_jpeg_to_jpeg(tmp_path):
+    path = photos.photo(tmp_path / "a.jpg", orientation=6)
+    payload = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x0c\x1c\x02\x78\0\x07caption"
+    segment = b"\xff\xed" + (len(payload) + 2).to_bytes(2, "big") + payload
+    content = path.read_bytes()
+    path.write_bytes(content[:2] + segment + content[2:])
+    output = run(image_preprocess, context_in(tmp_path), path)
+    assert payload in local_path(output.image.uri).read_bytes()
+    assert Image.open(local_path(output.image.uri)).size == photos.SIZE

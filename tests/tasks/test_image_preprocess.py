@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -390,14 +389,3 @@ def test_the_seeds_parameters_are_accepted():
     assert image_preprocess.effects is not None
     effects = image_preprocess.effects(parameters, image_preprocess.input(file_path="/nas/a.jpg"))
     assert effects.reads == ["file./nas/a.jpg"]
-
-
-def test_iptc_survives_from_jpeg_to_jpeg(tmp_path, context):
-    path = photos.photo(tmp_path / "a.jpg", orientation=6)
-    payload = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x0c\x1c\x02\x78\0\x07caption"
-    segment = b"\xff\xed" + (len(payload) + 2).to_bytes(2, "big") + payload
-    content = path.read_bytes()
-    path.write_bytes(content[:2] + segment + content[2:])
-    output = run(image_preprocess, context, path)
-    assert payload in local_path(output.image.uri).read_bytes()
-    assert Image.open(io.BytesIO(local_path(output.image.uri).read_bytes())).size == photos.SIZE
