@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from . import faults
 from .home import settle
-from .terminal import Terminal, make_unicode_safe, terminal, use_terminal
+from .terminal import STDIN, Terminal, make_unicode_safe, terminal, use_terminal
 
 DEFINITIONS = Group.create_ordered("Definitions")
 RUNNING = Group.create_ordered("Running")
@@ -93,7 +93,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing escapes but :class:`SystemExit`."""
     make_unicode_safe()
     settle()
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    # A lone hyphen means standard input; the parser would take it for an option.
+    tokens = [
+        STDIN if token == "-" else token for token in (sys.argv[1:] if arguments is None else arguments)
+    ]
     # The command's own terminal is made by the launcher; until then, what is on the line decides.
     use_terminal(Terminal(debug="--debug" in tokens))
     try:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import Code, RealmError
 from . import faults
-from .terminal import color_wanted, terminal
+from .terminal import STDIN, color_wanted, terminal
 
 if TYPE_CHECKING:
     from ..compiler import Analysis
@@ -154,12 +154,12 @@ def _states(instance: str) -> dict[str, Any]:
 
 
 def read(file: Path) -> Analysis:
-    """The analysis of a file, or of standard input for ``-``."""
+    """The analysis of a file, or of standard input."""
     import sys
 
     from ..compiler import analyze
 
-    if str(file) == "-":
+    if str(file) == STDIN:
         return analyze("<stdin>", text=sys.stdin.buffer.read())
     return analyze(file)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..core.durations import format_duration
 from .progress import ICONS
-from .terminal import Terminal
+from .terminal import Terminal, invocation
 
 LONGEST = 12
 """Entries of a list that are shown."""
@@ -149,16 +149,14 @@ def _show_next(console: Any, result: Mapping[str, Any]) -> None:
     console.print()
     if result.get("artifacts"):
         console.print(Text(f"{len(result['artifacts'])} artifacts are kept; --json lists them", style="dim"))
-    console.print(Text.assemble(("journal   ", "dim"), f"realm instances show {result['instance_id']}"))
+    console.print(
+        Text.assemble(("journal   ", "dim"), f"{invocation()} instances show {result['instance_id']}")
+    )
     if url := result.get("prefect_url"):
         console.print(Text.assemble(("prefect   ", "dim"), str(url)), soft_wrap=True)
         if not _answers(str(url)):
-            console.print(
-                Text(
-                    "          the embedded server ended with this run; `realm serve` shows it there again",
-                    style="dim",
-                )
-            )
+            remark = f"its server ended with this run; `{invocation()} serve` shows it there again"
+            console.print(Text(" " * 10 + remark, style="dim"))
 
 
 def _answers(url: str) -> bool:

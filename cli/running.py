@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..core.errors import Code, RealmError
 from . import faults
-from .terminal import Terminal, terminal
+from .terminal import STDIN, Terminal, terminal
 
 if TYPE_CHECKING:
     from ..compiler import Analysis
@@ -128,7 +128,7 @@ def _analysis(target: str) -> Analysis | None:
     from .definitions import checked
 
     path = Path(target)
-    if path.is_file() or target == "-":
+    if path.is_file() or target == STDIN:
         return checked(path)
     if path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1:
         raise RealmError(

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+STDIN = "/dev/stdin"
+"""How a command is told to read standard input; ``-`` on the command line becomes this."""
 
 
 def color_wanted(stream: TextIO) -> bool:
@@ -29,6 +35,18 @@ def make_unicode_safe() -> None:
     for stream in (sys.stdout, sys.stderr):
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             reconfigure(errors="backslashreplace")
+
+
+def invocation() -> str:
+    """How the person calls us: ``realm`` where that is on PATH and is ours, else the path that works."""
+    own = Path(sys.executable).with_name("realm")
+    found = shutil.which("realm")
+    if found is not None and Path(found).resolve() == own.resolve():
+        return "realm"
+    try:
+        return str(own.relative_to(Path.cwd()))
+    except ValueError:
+        return str(own)
 
 
 @dataclass

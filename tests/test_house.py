@@ -135,7 +135,7 @@ def test_what_is_imported_is_declared():
     declared = {Requirement(r).name.lower() for r in project["dependencies"]}
     extras = {
         Requirement(r).name.lower()
-        for name in ("ai", "verify")
+        for name in ("ai", "parquet", "verify")
         for r in project["optional-dependencies"][name]
     }
     distributions = metadata.packages_distributions()
