@@ -94,9 +94,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     make_unicode_safe()
     settle()
     # A lone hyphen means standard input; the parser would take it for an option.
-    tokens = [
-        STDIN if token == "-" else token for token in (sys.argv[1:] if arguments is None else arguments)
-    ]
+    tokens = [STDIN if word == "-" else word for word in (sys.argv[1:] if arguments is None else arguments)]
     # The command's own terminal is made by the launcher; until then, what is on the line decides.
     use_terminal(Terminal(debug="--debug" in tokens))
     try:

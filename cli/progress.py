@@ -140,9 +140,9 @@ class LiveProgress:
     def __enter__(self) -> LiveProgress:
         from rich.live import Live
 
-        self._live = Live(
-            get_renderable=self.table, console=self._terminal.error_console, refresh_per_second=8
-        )
+        # It goes when the run is over: the result shows the same nodes, decided.
+        console = self._terminal.error_console
+        self._live = Live(get_renderable=self.table, console=console, refresh_per_second=8, transient=True)
         self._live.start()
         return self
 
@@ -174,6 +174,9 @@ class LiveProgress:
         from rich.text import Text
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for _ in range(5):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         with self._lock:
             for node_id, row in self._rows.items():
                 sign, style = ICONS.get(row.status, ("?", ""))
@@ -183,7 +186,7 @@ class LiveProgress:
                     Text(row.node_type, style="dim"),
                     Text(_state(row), style=style),
                     Text(_time(row), justify="right"),
-                    Text(row.worker, style="dim"),
+                    Text(row.message if row.status == "running" else row.worker, style="dim"),
                 )
         return table
 
@@ -213,7 +216,7 @@ def _state(row: _Row) -> str:
         text = "━" * full + "╌" * (BAR - full) + f" {row.fraction:4.0%}"
     if row.attempt > 1:
         text += f" (attempt {row.attempt})"
-    return f"{text} {row.message}".rstrip()
+    return text
 
 
 def _time(row: _Row) -> str:
