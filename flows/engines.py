@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import ErrorRecord
@@ -24,9 +25,18 @@ engine_choice: ContextVar[str | None] = ContextVar("mirror_realm_engine", defaul
 """``prefect`` or ``local``; unset, the variable ``MIRROR_REALM_ENGINE`` decides, else Prefect."""
 
 FlowFunction = Callable[..., Awaitable[Any]]
-Body = Callable[[int], Awaitable[ErrorRecord | None]]
-"""One attempt, given its number from 1: returns its error, or ``None`` when it completed."""
-DelayAfter = Callable[[ErrorRecord, int], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What one attempt came to: its error, and the seconds until the next attempt (``None``: it was the last)."""
+
+    error: ErrorRecord
+    delay: float | None
+
+
+Body = Callable[[int], Awaitable[Failure | None]]
+"""One attempt, given its number from 1: ``None`` when it completed."""
 
 
 class Engine(Protocol):
@@ -34,10 +44,8 @@ class Engine(Protocol):
 
     name: str
 
-    async def node(
-        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
-    ) -> None:
-        """Run attempts of a node, ``most`` at most, until one completes or ``delay_after`` says it was final."""
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, most: int) -> None:
+        """Run attempts of a node, ``most`` at most, until one completes or was the last."""
         ...
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
@@ -50,15 +58,11 @@ class LocalEngine:
 
     name = "local"
 
-    async def node(
-        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
-    ) -> None:
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, most: int) -> None:
         """See :class:`Engine`."""
         attempt = 1
-        while (error := await body(attempt)) is not None:
-            if (delay := delay_after(error, attempt)) is None:
-                return
-            await asyncio.sleep(delay)
+        while (failure := await body(attempt)) is not None and failure.delay is not None:
+            await asyncio.sleep(failure.delay)
             attempt += 1
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..core.status import NodeStatus
 from .declarations import Edge, Join, Node
+
+if TYPE_CHECKING:
+    from .run import Handle
 
 ELSE = "else"
 
@@ -20,14 +24,16 @@ class Verdict:
     reason: str = ""
 
 
-def passes(node: Node, status: NodeStatus) -> bool:
-    """Whether edges out of ``node`` may fire: it completed, or it failed and the definition lets the instance go on."""
-    return status is NodeStatus.COMPLETED or (status is NodeStatus.FAILED and not node.fail_on_error)
+def passes(source: Handle) -> bool:
+    """Whether edges out of a node may fire: it completed, or it failed and the definition lets the instance go on."""
+    if source.status is NodeStatus.FAILED:
+        return source.ignored or not source.node.fail_on_error
+    return source.status is NodeStatus.COMPLETED
 
 
 def fired(edge: Edge, siblings: Sequence[Edge], holds: Callable[[str | bool], bool]) -> bool:
     """Whether a decided edge fires. ``siblings`` are all edges out of the same source."""
-    if not passes(edge.source.node, edge.source.status):
+    if not passes(edge.source):
         return False
     if edge.when is None:
         return True

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import Code, ErrorRecord, RealmError
@@ -15,8 +16,9 @@ from ..tasks.executor import NodeCall, NodeOutcome, execute_in_flow
 from ..tasks.registry import registry
 from ..tasks.sdk import NodeType
 from .declarations import Edge
-from .joins import Verdict, decide, fired
-from .retries import FINAL, attempts_allowed, next_delay
+from .engines import Failure
+from .joins import Verdict, decide, fired, passes
+from .retries import FINAL, attempts_allowed, fallback, ignores, next_delay
 
 if TYPE_CHECKING:
     from .run import Handle, Run
@@ -42,12 +44,12 @@ async def drive(run: Run, handle: Handle, incoming: Sequence[Edge]) -> None:
             call = _call(run, handle, verdict) if verdict.runs else None
         except RealmError as error:
             await _fail_before_start(run, handle, incoming, error.record)
-            return
-        if call is None:
-            await _skip(run, handle, incoming, verdict.reason)
         else:
-            await _execute(run, handle, incoming, call)
-        if handle.status is NodeStatus.FAILED and handle.node.fail_on_error and run.failure is None:
+            if call is None:
+                await _skip(run, handle, incoming, verdict.reason)
+            else:
+                await _execute(run, handle, incoming, call)
+        if handle.status is NodeStatus.FAILED and not passes(handle) and run.failure is None:
             run.failure = handle
     except asyncio.CancelledError:
         handle.status = NodeStatus.CANCELED
@@ -159,35 +161,40 @@ async def _skip(run: Run, handle: Handle, incoming: Sequence[Edge], reason: str)
 
 async def _execute(run: Run, handle: Handle, incoming: Sequence[Edge], call: NodeCall) -> None:
     node, node_type = handle.node, registry()[handle.node.type]
-    most = attempts_allowed(node.retry, node_type.max_attempts)
+    most = attempts_allowed(node.retry, node_type.max_attempts) + 1
     earlier = run.attempts_before.get(node.id, 0)
-    deaths = 0
     loop = asyncio.get_running_loop()
+    deaths = 0
+    parameters = call.parameters
 
-    def delay_after(error: ErrorRecord, attempt: int) -> float | None:
-        return next_delay(error, attempt, node.retry, max_attempts=node_type.max_attempts)
-
-    async def body(attempt: int) -> ErrorRecord | None:
-        nonlocal deaths
+    async def body(attempt: int) -> Failure | None:
+        nonlocal deaths, parameters
         handle.attempts, handle.status = earlier + attempt, NodeStatus.RUNNING
-        this = _numbered(call, handle.attempts)
+        this = replace(call, attempt=handle.attempts, parameters=parameters)
         row = await run.env.journal.begin(this, max_attempts=most)
         run.emit_node(handle)
         began = loop.time()
         outcome = await _attempt(run, handle, node_type, this)
         handle.seconds, handle.worker = loop.time() - began, outcome.worker
         error = ErrorRecord.from_dict(outcome.error) if outcome.error else None
-        if error is not None and error.details.get("worker_died"):
-            deaths += 1
+        delay = None
+        if error is not None:
+            deaths += bool(error.details.get("worker_died"))
             error = _responsible(error, deaths)
-        delay = None if error is None else delay_after(error, attempt)
+            delay = next_delay(error, attempt, node.retry, max_attempts=node_type.max_attempts)
+            if delay is None and parameters is call.parameters:
+                parameters = fallback(node, error.code, parameters)
+                delay = None if parameters is call.parameters else 0.0
+            handle.ignored = delay is None and ignores(node, error.code)
         handle.error, handle.output = error, outcome.output or {}
         handle.status = _status(error, delay)
+        if parameters is not call.parameters:
+            outcome = replace(outcome, notes={**outcome.notes, "fallback": True})
         await run.env.journal.finish(row, handle.attempts, handle.status, outcome, error)
         _tell(run, handle, delay)
-        return error
+        return None if error is None else Failure(error, delay)
 
-    await run.engine.node(handle, [e.source for e in incoming], body, delay_after, most)
+    await run.engine.node(handle, [e.source for e in incoming], body, most)
 
 
 async def _attempt(run: Run, handle: Handle, node_type: NodeType, call: NodeCall) -> NodeOutcome:
@@ -212,16 +219,14 @@ async def _fail_before_start(run: Run, handle: Handle, incoming: Sequence[Edge],
         max_payload_bytes=run.env.settings.max_payload_bytes, progress_topic=None,
     )  # fmt: skip
 
-    async def body(attempt: int) -> ErrorRecord | None:
+    async def body(attempt: int) -> Failure | None:
         row = await run.env.journal.begin(call, max_attempts=1)
         handle.attempts, handle.status, handle.error = call.attempt, NodeStatus.FAILED, error
         await run.env.journal.finish(row, call.attempt, NodeStatus.FAILED, failed(call, error), error)
         _tell(run, handle, None)
-        return error
+        return Failure(error, None)
 
-    await run.engine.node(handle, [e.source for e in incoming], body, lambda error, attempt: None, 1)
-    if node.fail_on_error and run.failure is None:
-        run.failure = handle
+    await run.engine.node(handle, [e.source for e in incoming], body, 1)
 
 
 def _status(error: ErrorRecord | None, delay: float | None) -> NodeStatus:
@@ -241,12 +246,6 @@ def _responsible(error: ErrorRecord, deaths: int) -> ErrorRecord:
         {**error.details, FINAL: True},
         error.exception,
     )
-
-
-def _numbered(call: NodeCall, attempt: int) -> NodeCall:
-    from dataclasses import replace
-
-    return replace(call, attempt=attempt)
 
 
 def _tell(run: Run, handle: Handle, delay: float | None) -> None:

@@ -21,7 +21,7 @@ from prefect.states import Completed, Failed
 
 from ..core.errors import ErrorRecord, RealmError
 from .declarations import Workflow
-from .engines import Body, DelayAfter, FlowFunction
+from .engines import Body, Failure, FlowFunction
 
 if TYPE_CHECKING:
     from .run import Handle
@@ -37,21 +37,19 @@ class PrefectEngine:
     def __init__(self) -> None:
         self._states: dict[str, State[Any]] = {}
 
-    async def node(
-        self, handle: Handle, after: Sequence[Handle], body: Body, delay_after: DelayAfter, most: int
-    ) -> None:
+    async def node(self, handle: Handle, after: Sequence[Handle], body: Body, most: int) -> None:
         """See :class:`.engines.Engine`."""
         attempts = 0
-        error: ErrorRecord | None = None
+        failure: Failure | None = None
 
         async def attempt() -> State[Any]:
-            nonlocal attempts, error
+            nonlocal attempts, failure
             attempts += 1
-            error = await body(attempts)
-            return _failed(error) if error is not None else Completed(message=handle.summary)
+            failure = await body(attempts)
+            return _failed(failure.error) if failure is not None else Completed(message=handle.summary)
 
         def may_retry(task: Task[Any, Any], task_run: object, state: object) -> bool:
-            delay = None if error is None else delay_after(error, attempts)
+            delay = failure.delay if failure is not None else None
             # The wait depends on the code of this very error; Prefect reads it right after asking us.
             task.retry_delay_seconds = delay or 0
             return delay is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,10 @@ def graph_svg(run: Run) -> str:
             for e in incoming
         ),
     )
-    return str(draw(graph, "svg", states={h.node.id: str(h.status) for h in run.handles.values()}))
+    states = {
+        h.node.id: {"status": str(h.status), "seconds": h.seconds or None} for h in run.handles.values()
+    }
+    return str(draw(graph, "svg", states=states))
 
 
 def result_markdown(run: Run) -> str:
@@ -84,13 +86,10 @@ def _result(handle: Handle) -> str:
     if handle.status in (NodeStatus.SKIPPED, NodeStatus.CANCELED):
         return _cell(handle.reason)
     links = [f"[{_cell(f['name'])}]({f['uri']})" for f in file_references(handle.output)]
-    small = {
-        k: v
-        for k, v in handle.output.items()
-        if isinstance(v, str | int | float | bool) and len(str(v)) <= 80
-    }
-    words = _cell(json.dumps(small, ensure_ascii=False)[:300]) if small else ""
-    return " ".join([*links, words])
+    small = [
+        f"{k} {v}" for k, v in handle.output.items() if isinstance(v, str | int | float) and len(str(v)) <= 40
+    ]
+    return "<br>".join([*links, _cell(", ".join(small[:8]))])
 
 
 def _cell(text: str) -> str:

@@ -41,6 +41,7 @@ class Handle:
         self.reason = ""
         self.attempts = 0
         self.restored = False
+        self.ignored = False
         self.seconds = 0.0
         self.worker = ""
         self.decided = asyncio.Event()
@@ -157,7 +158,7 @@ class Run:
     def _result(self) -> dict[str, Any]:
         if self.workflow.output is None:
             ends = [h for h in self.handles.values() if h.node.id not in self.outgoing]
-            return {h.node.id: h.output for h in ends if passes(h.node, h.status)}
+            return {h.node.id: h.output for h in ends if passes(h)}
         from ..compiler.expressions import render
 
         rendered = render(dict(self.workflow.output), self.scope())

@@ -37,6 +37,11 @@ def not_executed(subject: Subject) -> Iterator[Diagnostic]:
 def _found(definition: Definition) -> Iterator[tuple[Path, str]]:
     if definition.concurrency is not None:
         yield ("concurrency",), "concurrency"
+    if definition.error_handling is not None:
+        if definition.error_handling.on_failure is not None:
+            yield ("error_handling", "on_failure"), "on_failure"
+        if definition.error_handling.notify:
+            yield ("error_handling", "notify"), "notify"
     if definition.execution.profile == "bulk":
         yield ("execution", "profile"), "execution profile bulk"
     for index, trigger in enumerate(definition.triggers):

@@ -287,3 +287,30 @@ async def test_progress_reaches_the_listener(env):
     fractions = [e["progress"] for e in env.events if e["type"] == "node" and e["progress"]]
     assert fractions
     assert fractions == sorted(fractions)
+
+
+async def test_on_error_ignore_goes_on_for_its_codes_only(env):
+    def build(code):
+        def make(r):
+            rule = [{"codes": ["NOT_FOUND"], "ignore": True}]
+            bad = r.start(node("bad", "test/fail", parameters={"code": code}, on_error=rule))
+            r.start(node("after", "test/add"), after=bad)
+
+        return make
+
+    assert (await run(env, build("NOT_FOUND")))["status"] == "completed"
+    assert (await run(env, build("INVALID_ARGUMENT")))["status"] == "failed"
+
+
+async def test_on_error_fallback_is_one_more_try_with_its_parameters(env):
+    rule = {"fallback": {"times": 0}}
+    declared = node("n", "test/fail", parameters={"times": 99, "code": "NOT_FOUND"}, on_error=rule)
+    result = await run(env, lambda r: r.start(declared))
+    assert result["status"] == "completed"
+    assert [a["status"] for a in result["nodes"]["n"]["history"]] == ["failed", "completed"]
+    notes = env.store.executions.for_instance(result["instance_id"])[0].attempts[-1].notes
+    assert notes == {"fallback": True}
+    declared = node(
+        "n", "test/fail", parameters={"times": 99, "code": "NOT_FOUND"}, on_error={"fallback": {}}
+    )
+    assert (await run(env, lambda r: r.start(declared)))["status"] == "failed"
