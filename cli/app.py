@@ -109,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough (`realm nodes | head`); do not fail again while closing it.
         sys.stdout = None  # pyright: ignore[reportAttributeAccessIssue]
         return faults.OK
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost border: report() decides
+    except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost border: report() decides
         return faults.report(error, terminal())
     return code if isinstance(code, int) else faults.OK
 

@@ -26,9 +26,15 @@ LOG_LIMIT = 5 << 20
 
 def report(error: BaseException, terminal: Terminal) -> int:
     """Show ``error`` and return the exit code it stands for."""
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        # What a task group held is the error; the group says nothing more.
+        return report(error.exceptions[0], terminal)
     if isinstance(error, RealmError):
         return _report_realm_error(error, terminal)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, BaseExceptionGroup)
+        and error.subgroup(lambda e: isinstance(e, KeyboardInterrupt)) is not None
+    ):
         terminal.complain("stopped")
         return INTERRUPTED
     if isinstance(error, OSError) and error.filename is not None and not terminal.debug:

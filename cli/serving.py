@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ..deployments.deploy import Deployed
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE = 3.0
+"""Seconds in which further signals mean the same as the first: a terminal and a supervisor may both send one."""
+
+
 def deploy(name: str, /, *, json: bool = False) -> int:
     """Make a Prefect deployment of a registered workflow, with its parameters and schedules. Twice is fine.
 
@@ -104,21 +109,26 @@ def serve(
 
 
 async def _until_signalled(work: Awaitable[None]) -> int:
-    """Run ``work``; the first Ctrl-C or SIGTERM ends it in order, a second one at once."""
+    """Run ``work``; the first Ctrl-C or SIGTERM ends it in order, one that comes :data:`PATIENCE` later at once."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     stopped = False
 
-    def stop(number: signal.Signals) -> None:
+    def stop() -> None:
         nonlocal stopped
+        if not stopped:
+            terminal().say("stopping: what runs is carried on by the next start")
+            loop.call_later(PATIENCE, release)
+            task.cancel()
         stopped = True
-        terminal().say("stopping; once more stops at once")
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(one)
-        task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    def release() -> None:
+        terminal().say("still stopping; once more stops at once")
+        for number in STOPS:
+            loop.remove_signal_handler(number)
+
+    for number in STOPS:
+        loop.add_signal_handler(number, stop)
     try:
         await task
     except asyncio.CancelledError:

@@ -130,6 +130,14 @@ def test_an_interrupt_is_130(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_what_a_task_group_held_is_the_error(monkeypatch, capsys):
+    _fail_with(monkeypatch, ExceptionGroup("of a group", [RealmError(Code.ALREADY_EXISTS, "served already")]))
+    assert run(["doctor"]) == faults.INPUT_AT_FAULT
+    assert capsys.readouterr().err == "error ALREADY_EXISTS: served already\n"
+    _fail_with(monkeypatch, BaseExceptionGroup("of a group", [KeyboardInterrupt(), ValueError()]))
+    assert run(["doctor"]) == faults.INTERRUPTED
+
+
 def test_a_log_that_cannot_be_written_does_not_hide_the_fault(monkeypatch, capsys, tmp_path):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("MIRROR_REALM_HOME", str(tmp_path / "file"))

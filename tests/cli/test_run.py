@@ -153,6 +153,7 @@ def test_serve_takes_what_is_dropped_and_ends_on_sigterm(project, home):
             _wait(lambda: log.read_text(encoding="utf-8").count(" completed") == 2, log)
         finally:
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)  # as a terminal and a supervisor do together
             assert process.wait(timeout=60) == 0, log.read_text(encoding="utf-8")
     assert "Traceback" not in log.read_text(encoding="utf-8")
 
