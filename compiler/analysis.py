@@ -97,8 +97,9 @@ def _analyze(
     valid = validate(document)
     found = (*found, *rewriting, *valid.diagnostics)
     types = registry if registry is not None else installed()
-    graph = passes.apply(build_graph(valid.document), valid.document)
-    found = (*found, *check(Subject(valid.document, graph, types, valid.mended, found)))
+    written = build_graph(valid.document)
+    graph = passes.apply(written, valid.document)
+    found = (*found, *check(Subject(valid.document, written, graph, types, valid.mended, found)))
     wrong_form = any(d.severity == "error" for d in rewriting)
     definition = None if wrong_form else valid.definition
     return Analysis(

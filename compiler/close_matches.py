@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -17,14 +18,14 @@ def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None 
     >>> closest("params", ["type"], {"params": "type"})
     'type'
     """
-    words = list(known)
+    words = tuple(known)
     plain = _CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_")
     for candidate in words:
         if candidate.lower().replace("-", "_") == plain:
             return candidate
     if synonyms and (meant := synonyms.get(plain)) in words:
         return meant
-    found = difflib.get_close_matches(plain[:64], words, n=1, cutoff=0.6)
+    found = _matches(plain[:64], words, 1)
     return found[0] if found else None
 
 
@@ -34,7 +35,7 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str | None:
     >>> did_you_mean("enhance-1", ["enhance-01", "archive-01"])
     "did you mean 'enhance-01'?"
     """
-    found = difflib.get_close_matches(word[:128], list(known), n=limit, cutoff=0.6)
+    found = _matches(word[:128], tuple(known), limit)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else None
 
 
@@ -46,3 +47,15 @@ def listed(words: Iterable[str], limit: int = 12) -> str:
     """
     all_words = list(words)
     return ", ".join(all_words[:limit]) + (", …" if len(all_words) > limit else "")
+
+
+def _matches(word: str, known: tuple[str, ...], limit: int) -> list[str]:
+    # The same slip is often made on every line of a generated file; long vocabularies are not kept.
+    return list((_remembered if len(known) <= 200 else _computed)(word, known, limit))
+
+
+def _computed(word: str, known: tuple[str, ...], limit: int) -> tuple[str, ...]:
+    return tuple(difflib.get_close_matches(word, known, n=limit, cutoff=0.6))
+
+
+_remembered = lru_cache(maxsize=512)(_computed)

@@ -103,7 +103,7 @@ def identifier(text: str, taken: Iterable[str] = (), *, otherwise: str = "node")
         name = f"{otherwise}_{name}".rstrip("_")
     if keyword.iskeyword(name) or hasattr(builtins, name):
         name += "_"
-    used = set(taken)
+    used = taken if isinstance(taken, set | frozenset) else set(taken)
     if name not in used:
         return name
     number = 2

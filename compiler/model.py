@@ -93,9 +93,9 @@ def _join(value: object) -> object:
 
 
 def _code(value: object) -> object:
-    if value not in Code.__members__:
+    if not isinstance(value, str) or value not in Code.__members__:
         raise PydanticCustomError("error_code", "{value} is not an error code", {"value": repr(value)})
-    return Code(str(value))
+    return Code(value)
 
 
 def _listed(value: object) -> object:

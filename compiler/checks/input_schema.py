@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def input_schema(subject: Subject) -> Iterator[Diagnostic]:
     if schema.get("type", "object") != "object":
         message, hint = "the input of an instance is an object", "write type: object, with properties"
         yield subject.document.report("MR124", message, ("input", "type"), hint=hint)
-    yield from _required(subject, schema, ("input",))
+    yield from _details(subject, schema, ("input",))
 
 
 def _deepest(error: Any) -> Any:
@@ -57,9 +58,12 @@ def _words(error: Any) -> tuple[str, str]:
     return f"{last!r} is not a valid JSON Schema: {error.message[:120]}", "see JSON Schema, draft 2020-12"
 
 
-def _required(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[Diagnostic]:
-    """``required`` names a property that is not described: almost always a slip."""
-    properties, required = schema.get("properties"), schema.get("required")
+def _details(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[Diagnostic]:
+    """Patterns that are none; required names that are not described, which is almost always a slip."""
+    properties, required, pattern = schema.get("properties"), schema.get("required"), schema.get("pattern")
+    if isinstance(pattern, str) and (reason := _pattern_fault(pattern)):
+        message = f"{pattern!r} is not a regular expression: {reason}"
+        yield subject.document.report("MR124", message, (*path, "pattern"), hint="mend the pattern")
     if not isinstance(properties, dict):
         return
     for index, name in enumerate(required if isinstance(required, list) else ()):
@@ -70,4 +74,12 @@ def _required(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[
             )
     for name, inner in properties.items():
         if isinstance(inner, dict):
-            yield from _required(subject, inner, (*path, "properties", name))
+            yield from _details(subject, inner, (*path, "properties", name))
+
+
+def _pattern_fault(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    return None

@@ -21,6 +21,8 @@ class Subject:
     """A canonical document, its graph, and the definition as far as its form could be saved."""
 
     document: Document
+    written: Graph
+    """The edges as written; ``graph`` has those that are meant."""
     graph: Graph
     registry: Registry
     definition: Definition | None = None

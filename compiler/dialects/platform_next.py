@@ -17,6 +17,8 @@ from .rewriting import Draft, drop
 ID = "platform-next"
 KEYS = ("next", "branch_conditions", "depends_on")
 VOCABULARY = {**PLATFORM, "nodes": (*PLATFORM["nodes"], *KEYS)}
+MOST_BRANCHES = 100
+"""Each branch excludes those before it, so the text of their conditions grows with the square of their number."""
 _ELSE = ("default", "else")
 
 
@@ -72,6 +74,10 @@ def _branches(draft: Draft, path: Path, own: tuple[Any, Mark, str | None], value
     if not isinstance(value, list) or not isinstance(mark, SeqMark):
         hint = "write branch_conditions: [{expression: …, target: node-id}]"
         draft.report("MR112", "branch_conditions takes a list", path, hint=hint)
+        return
+    if len(value) > MOST_BRANCHES:
+        hint = "decide in two steps: a first node chooses a group, another one within it"
+        draft.report("MR103", f"more than {MOST_BRANCHES} branches", path, hint=hint)
         return
     before: list[str] = []
     for index, (item, item_mark) in enumerate(zip(value, mark.items, strict=True)):
