@@ -20,7 +20,9 @@ class FileRef(BaseModel):
     uri: str = Field(description="Where the bytes are: file:///… or s3://bucket/key")
     sha256: str = Field(description="Hex digest of the bytes", pattern=r"^[0-9a-f]{64}$")
     size: int = Field(description="Bytes", ge=0)
-    media_type: str = Field(default="application/octet-stream", description="MIME type, read from the content")
+    media_type: str = Field(
+        default="application/octet-stream", description="MIME type, read from the content"
+    )
     name: str = Field(description="The file name a person knows it by, such as IMG_1234.jpg")
 
 

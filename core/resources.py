@@ -25,9 +25,13 @@ class Resources(BaseModel):
     memory_mb: int = Field(default=512, ge=0, description="Memory in MiB")
     gpu: Gpu = Field(default=Gpu.NONE, description="Whether the node wants a GPU")
     gpu_count: int = Field(default=1, ge=1, description="How many GPUs, where it gets any")
-    gpu_memory_mb: int = Field(default=0, ge=0, description="GPU memory in MiB; 0 asks for none in particular")
+    gpu_memory_mb: int = Field(
+        default=0, ge=0, description="GPU memory in MiB; 0 asks for none in particular"
+    )
     accelerator: str | None = Field(default=None, description="A GPU model, as the cluster tags it")
-    custom: Mapping[str, float] = Field(default_factory=dict, description="Any other resource the cluster declares")
+    custom: Mapping[str, float] = Field(
+        default_factory=dict, description="Any other resource the cluster declares"
+    )
 
     def dask(self, *, gpu: bool) -> dict[str, float]:
         """The Dask resource request, with the GPU's part only if ``gpu``.

@@ -27,22 +27,37 @@ class Settings(BaseModel):
     database_url: str | None = Field(default=None, description="SQLAlchemy URL; default SQLite under home")
     artifacts: str | None = Field(default=None, description="Folder or s3://bucket/prefix for node outputs")
     roots: tuple[Path, ...] = Field(
-        default=(), description="Folders that nodes may read and write files in; separated by the path separator"
+        default=(),
+        description="Folders that nodes may read and write files in; separated by the path separator",
     )
-    objects: Path | None = Field(default=None, description="Folder that stands in for S3 when no endpoint is set")
+    objects: Path | None = Field(
+        default=None, description="Folder that stands in for S3 when no endpoint is set"
+    )
     s3_endpoint: str | None = Field(default=None, description="S3 or MinIO endpoint URL")
     s3_access_key: str | None = Field(default=None)
     s3_secret_key: str | None = Field(default=None, repr=False)
     s3_region: str = "us-east-1"
     models: Path | None = Field(default=None, description="Folder of model weights; default home/models")
-    dask_scheduler: str | None = Field(default=None, description="Address of a Dask scheduler; default a local cluster")
-    workers: int = Field(default=0, ge=0, description="CPU worker processes of the local cluster; 0 decides by cores")
-    max_payload_bytes: int = Field(default=1 << 20, ge=1024, description="Limit of one node's input or output JSON")
+    dask_scheduler: str | None = Field(
+        default=None, description="Address of a Dask scheduler; default a local cluster"
+    )
+    workers: int = Field(
+        default=0, ge=0, description="CPU worker processes of the local cluster; 0 decides by cores"
+    )
+    max_payload_bytes: int = Field(
+        default=1 << 20, ge=1024, description="Limit of one node's input or output JSON"
+    )
     max_pixels: int = Field(default=200_000_000, ge=1, description="Limit of a decoded image")
-    python_allow: tuple[str, ...] = Field(default=(), description="Import prefixes that script/python may call")
-    http_allow: tuple[str, ...] = Field(default=(), description="Private hosts or networks that http/request may reach")
+    python_allow: tuple[str, ...] = Field(
+        default=(), description="Import prefixes that script/python may call"
+    )
+    http_allow: tuple[str, ...] = Field(
+        default=(), description="Private hosts or networks that http/request may reach"
+    )
     nodes: tuple[str, ...] = Field(default=(), description="Importable modules with node types of your own")
-    env_allow: tuple[str, ...] = Field(default=(), description="Environment variables expressions may read as env.X")
+    env_allow: tuple[str, ...] = Field(
+        default=(), description="Environment variables expressions may read as env.X"
+    )
 
     @property
     def database(self) -> str:

@@ -60,7 +60,9 @@ class ArtifactStore:
             if not path.exists():
                 self._store.fetch_file(reference.uri, path)
         if not path.is_file():
-            raise RealmError(Code.NOT_FOUND, f"the artifact {reference.uri} is gone", hint="run the instance again")
+            raise RealmError(
+                Code.NOT_FOUND, f"the artifact {reference.uri} is gone", hint="run the instance again"
+            )
         if path.stat().st_size != reference.size or sha256_file(path) != reference.sha256:
             raise RealmError(Code.DATA_CORRUPTED, f"the artifact {reference.uri} does not match its sha256")
         return path

@@ -69,7 +69,9 @@ class NodeContext:
         """
         resolved = self._confined(path)
         if not resolved.exists():
-            raise RealmError(Code.NOT_FOUND, f"there is no file {resolved}", hint="check the path and the mount")
+            raise RealmError(
+                Code.NOT_FOUND, f"there is no file {resolved}", hint="check the path and the mount"
+            )
         if not resolved.is_file():
             raise RealmError(Code.INVALID_ARGUMENT, f"{resolved} is not a file")
         return resolved

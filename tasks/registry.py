@@ -59,7 +59,9 @@ class Registry:
     def suggestion(self, name: str) -> str:
         """A sentence that shows the way out of an unknown name."""
         matches = self.close_matches(name)
-        return f"did you mean {' or '.join(map(repr, matches))}?" if matches else "`realm nodes` lists them all"
+        return (
+            f"did you mean {' or '.join(map(repr, matches))}?" if matches else "`realm nodes` lists them all"
+        )
 
     def plus(self, types: Iterable[NodeType]) -> Registry:
         """A new registry with ``types`` added."""
@@ -71,13 +73,18 @@ def node_types_of(source: Any) -> list[NodeType]:
     if isinstance(source, NodeType):
         return [source]
     if isinstance(source, ModuleType):
-        return [value for name, value in vars(source).items() if isinstance(value, NodeType) and not name.startswith("_")]
+        return [
+            value
+            for name, value in vars(source).items()
+            if isinstance(value, NodeType) and not name.startswith("_")
+        ]
     return [value for value in source if isinstance(value, NodeType)]
 
 
 @cache
 def registry() -> Registry:
-    """The process's registry: the built-in families, installed plugins, and the modules that the setting ``nodes`` names.
+    """The process's registry: the built-in families, installed plugins, and the modules that the setting
+    ``nodes`` names.
 
     Loaded once, lazily. NOT_FOUND when a named module cannot be imported.
     """

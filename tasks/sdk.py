@@ -114,7 +114,9 @@ def node_type(
         models = _models(name, function)
         doc = inspect.cleandoc(function.__doc__ or "")
         if not doc:
-            raise TypeError(f"node type {name}: give {function.__name__} a docstring; the catalogue is made from it")
+            raise TypeError(
+                f"node type {name}: give {function.__name__} a docstring; the catalogue is made from it"
+            )
         summary, _, description = doc.partition("\n\n")
         return NodeType(
             name=name,
