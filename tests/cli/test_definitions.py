@@ -30,7 +30,9 @@ def test_the_examples_are_right(name, capsys):
     assert run(["validate", str(EXAMPLE / name)]) == 0
     shown = capsys.readouterr()
     assert "ok, 4 nodes, 3 edges" in shown.err
-    assert shown.out == ""
+    assert "error MR" not in shown.out
+    # The seed's own spelling names a notification that does not exist yet; the commented one is clean.
+    assert ("warning MR" in shown.out) == (name == "workflow.json")
 
 
 def test_both_spellings_mean_the_same():
