@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
 from ..core.errors import Code
 from .close_matches import closest, did_you_mean, listed
+from .diagnostics import Path
 
 
 class Explained(NamedTuple):
@@ -114,6 +115,32 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
     return Explained("MR113", f"{subject}: {_sentence(error)}", None)
 
 
+def without_echoes(errors: Sequence[Any], known: Callable[[Path], tuple[str, ...]]) -> list[Any]:
+    """``errors`` without what is missing only because its name is written wrong beside it.
+
+    ``known`` gives the keys that a mapping at a path may have.
+    """
+    meant = {
+        (*error["loc"][:-1], closest(str(error["loc"][-1]), known(error["loc"][:-1])))
+        for error in errors
+        if error["type"] == "extra_forbidden"
+    }
+    return [error for error in errors if error["type"] != "missing" or tuple(error["loc"]) not in meant]
+
+
+def item_name(path: Path) -> str:
+    """How the text calls the value at a path: its key, or ``key[2]`` for an item of a list.
+
+    >>> item_name(("nodes", 0, "timeout")), item_name(("nodes", 0)), item_name((3,))
+    ('timeout', 'nodes[0]', '[3]')
+    """
+    last = path[-1] if path else ""
+    if not isinstance(last, int):
+        return last
+    before = path[-2] if len(path) > 1 and isinstance(path[-2], str) else ""
+    return f"{before}[{last}]"
+
+
 def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> tuple[str, ...]:
     """The fields of the model that the value at ``path`` of a ``model`` is validated by; empty if by none."""
     current: type[BaseModel] | None = model
@@ -137,7 +164,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _wrong_type(kind: str, value: Any, name: str) -> Explained:
     wanted = _WANTED[kind]
     if value is None:
-        return Explained("MR112", f"{name!r} has no value", f"write {wanted}, or remove the key")
+        what = "item" if name.endswith("]") else "key"
+        return Explained("MR112", f"{name!r} has no value", f"write {wanted}, or remove the {what}")
     hint = f"write {wanted}"
     if isinstance(value, str):
         number = value.strip().lstrip("+-").replace(".", "", 1).isdigit()

@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .close_matches import listed
 from .diagnostics import Diagnostic, Path
 from .document import Document, MapMark, Mark, SeqMark
-from .explain import explain, fields_at
+from .explain import explain, fields_at, item_name, without_echoes
 from .model import LENIENT, Definition
 
 _ROUNDS = 6
@@ -43,7 +44,7 @@ def validate(document: Document) -> Validated:
         definition = Definition.model_validate(document.tree)
         return Validated(definition, definition, document, ())
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        errors = without_echoes(error.errors(include_url=False), _known)
     diagnostics: list[Diagnostic] = []
     mended = document.rewritten(*_copy(document.tree, document.marks))
     for round_number in range(_ROUNDS):
@@ -58,6 +59,10 @@ def validate(document: Document) -> Validated:
     return Validated(None, None, mended, tuple(diagnostics))
 
 
+def _known(path: Path) -> tuple[str, ...]:
+    return fields_at(Definition, path)
+
+
 def _fresh(error: Any) -> bool:
     # Later rounds meet what mending left behind; only a wrong value behind a mended one is news.
     return error["type"] not in ("missing", "too_short")
@@ -70,17 +75,16 @@ def _order(path: Path) -> tuple[tuple[int, str | int], ...]:
 def _diagnostic(document: Document, error: Any) -> Diagnostic:
     path, kind = _real(document.tree, error["loc"]), error["type"]
     parent = path if kind == "missing" else path[:-1]
-    last = error["loc"][-1] if kind == "missing" else path[-1] if path else ""
-    name = f"[{last}]" if isinstance(last, int) else str(last)
-    if isinstance(last, int) and len(path) > 1 and isinstance(path[-2], str):
-        name = f"{path[-2]}[{last}]"
+    name = str(error["loc"][-1]) if kind == "missing" else item_name(path)
     found = explain(error, name, fields_at(Definition, parent))
-    message = found.message
+    message, hint = found.message, found.hint
     if kind == "missing" and parent:
-        message = f"{found.message} in {_called(parent)}"
+        message = f"{message} in {_called(parent)}"
+    if hint == "write a mapping" and (fields := fields_at(Definition, path)):
+        hint = f"write a mapping of {listed(fields, 6)}"
     container = isinstance(error.get("input"), dict | list)
     key = kind == "extra_forbidden" or found.code == "MR110" or container
-    return document.report(found.code, message, path, hint=found.hint, key=key)
+    return document.report(found.code, message, path, hint=hint, key=key)
 
 
 def _called(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ...tasks.sdk import NodeType
 from ..close_matches import closest, listed
 from ..diagnostics import Diagnostic, Path
-from ..explain import explain, fields_at
+from ..explain import explain, fields_at, item_name, without_echoes
 from .subject import Subject
 
 
@@ -59,7 +60,7 @@ def _against(
 ) -> Iterator[Diagnostic]:
     """The model's errors, each value's first; with ``only``, those of its keys."""
     seen: set[Path] = set()
-    for error in _errors(model, given):
+    for error in without_echoes(_errors(model, given), partial(_fields, model)):
         loc = _within(given, error)
         if loc in seen or (only is not None and (not loc or loc[0] not in only)):
             continue
@@ -100,8 +101,8 @@ def _finding(
     what: str,
 ) -> Diagnostic:
     kind, document = error["type"], subject.document
-    name = str(loc[-1]) if loc else what + "s"
-    known = _names(model) if len(loc) == 1 else fields_at(model, loc[:-1])
+    name = item_name(loc) if loc else what + "s"
+    known = _fields(model, loc[:-1])
     if kind == "extra_forbidden":
         guess = closest(name, known)
         hint = (
@@ -130,6 +131,10 @@ def _finding(
         hint=hint or f"`realm nodes {node_type.name}` shows what it takes",
         key=not loc,
     )
+
+
+def _fields(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    return fields_at(model, path) if path else _names(model)
 
 
 def _names(model: type[BaseModel]) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from ..close_matches import closest, did_you_mean, listed
 from ..diagnostics import Diagnostic, Path
-from ..explain import explain, fields_at
+from ..explain import explain, fields_at, item_name, without_echoes
 from ..model import TRIGGER_CONFIGS
 from .subject import Subject
 
@@ -49,9 +50,9 @@ def _config(subject: Subject, path: Path, kind: str, config: dict[str, Any]) -> 
     try:
         model.model_validate(config)
     except ValidationError as error:
-        for one in error.errors(include_url=False):
+        for one in without_echoes(error.errors(include_url=False), partial(fields_at, model)):
             loc = one["loc"]
-            found = explain(one, str(loc[-1]), fields_at(model, loc[:-1]))
+            found = explain(one, item_name(loc), fields_at(model, loc[:-1]))
             missing, unknown = one["type"] == "missing", one["type"] == "extra_forbidden"
             code = "MR127" if found.code in ("MR110", "MR111", "MR113") else found.code
             message = f"a {kind} trigger needs {loc[-1]!r}" if missing else found.message
