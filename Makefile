@@ -25,7 +25,7 @@ lint: .venv/.installed-all ## style, types and the arrows between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: .venv/.installed-all ## put every file into the project's style
 	$(BIN)/ruff check --fix .

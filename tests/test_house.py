@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import re
 import shutil
 import subprocess
@@ -215,6 +217,19 @@ def test_no_module_is_longer_than_a_person_reads():
         if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450
     }
     assert long == {}
+
+
+def examples() -> list[str]:
+    """The modules whose docstrings show examples."""
+    shown = [path for path in modules() if ">>> " in path.read_text(encoding="utf-8")]
+    return [".".join(("mirror_realm", *path.relative_to(ROOT).with_suffix("").parts)) for path in shown]
+
+
+@pytest.mark.parametrize("name", examples())
+def test_the_examples_in_docstrings_hold(name):
+    result = doctest.testmod(importlib.import_module(name.removesuffix(".__init__")), verbose=False)
+    assert result.attempted
+    assert result.failed == 0
 
 
 # What no committed file may contain
