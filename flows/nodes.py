@@ -204,7 +204,7 @@ async def _attempt(run: Run, handle: Handle, node_type: NodeType, call: NodeCall
 
     if node_type.where == "flow":
         return await execute_in_flow(call)
-    return await run.env.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)
+    return await run.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)
 
 
 async def _fail_before_start(run: Run, handle: Handle, incoming: Sequence[Edge], error: ErrorRecord) -> None:

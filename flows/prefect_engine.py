@@ -54,7 +54,10 @@ class PrefectEngine:
             task.retry_delay_seconds = delay or 0
             return delay is not None
 
-        await self._track(handle, after, attempt, retries=most - 1, retry_condition_fn=may_retry)
+        state = await self._track(handle, after, attempt, retries=most - 1, retry_condition_fn=may_retry)
+        if failure is None and not state.is_completed():
+            # The body itself broke: a fault of ours, which must not pass for the node's result.
+            await state.aresult()
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
         """See :class:`.engines.Engine`."""
@@ -65,7 +68,9 @@ class PrefectEngine:
 
         await self._track(handle, after, skip)
 
-    async def _track(self, handle: Handle, after: Sequence[Handle], function: Any, **options: Any) -> None:
+    async def _track(
+        self, handle: Handle, after: Sequence[Handle], function: Any, **options: Any
+    ) -> State[Any]:
         node = handle.node
         task = Task(
             function,
@@ -79,7 +84,8 @@ class PrefectEngine:
         )
         # allow_failure: an edge in Prefect's graph, not a condition; ours were decided before.
         upstream = [allow_failure(self._states[h.node.id]) for h in after if h.node.id in self._states]
-        self._states[node.id] = await task(return_state=True, wait_for=upstream or None)
+        state = self._states[node.id] = await task(return_state=True, wait_for=upstream or None)
+        return state
 
 
 def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:

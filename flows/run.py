@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -26,6 +26,7 @@ from .instances import open_instance
 from .joins import passes
 from .journal import now
 from .nodes import drive
+from .runners import DaskRunner, Runner, ThreadRunner
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Run:
 
     env: Environment
     engine: Engine
+    runner: Runner
     started: float
     started_at: datetime
     timeout: float
@@ -95,6 +97,7 @@ class Run:
     async def __aenter__(self) -> Run:
         self.env = await self._stack.enter_async_context(environment.current())
         self.engine = current_engine()
+        self.runner = await self._stack.enter_async_context(self._chosen_runner())
         try:
             instance = await open_instance(self)
         except BaseException:
@@ -106,6 +109,24 @@ class Run:
         self.started_at = now()
         self.emit_instance(InstanceStatus.RUNNING)
         return self
+
+    @asynccontextmanager
+    async def _chosen_runner(self) -> AsyncIterator[Runner]:
+        """The environment's runner, or the one that the definition's ``execution.task_runner`` asks for."""
+        wanted, given = self.workflow.task_runner, self.env.runner
+        if wanted == given.name or not isinstance(given, DaskRunner) or wanted == "dask":
+            yield given
+            return
+        if wanted == "prefect-dask" and self.engine.name == "prefect":
+            from .prefect_dask import PrefectDaskRunner
+
+            runner: Runner = PrefectDaskRunner(given)
+        else:
+            runner = ThreadRunner()
+        try:
+            yield runner
+        finally:
+            await runner.close()
 
     def start(self, node: Node, after: Handle | Edge | Sequence[Handle | Edge] | None = None) -> Handle:
         """Start ``node`` once its edges are decided; the handle stands for its run."""

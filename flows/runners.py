@@ -123,10 +123,15 @@ class DaskRunner:
             ) from None
         return cls(client, owned=True)
 
+    @property
+    def address(self) -> str:
+        """The scheduler's address."""
+        return str(self.client.scheduler.address)  # pyright: ignore[reportOptionalMemberAccess]
+
     async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
         """See :class:`Runner`."""
         try:
-            placement = await self._place(resources)
+            placement = await self.place(resources)
         except RealmError as error:
             return failed(call, error.record)
         call = replace(call, gpu=placement.gpu, progress_topic=self._topic)
@@ -164,7 +169,7 @@ class DaskRunner:
             await self._abandon(future, call, monitor, recycle=True)
             return failed(call, overdue(call), worker=monitor.worker)
         except KilledWorker as error:
-            return failed(call, _worker_died(error, monitor), worker=monitor.worker)
+            return failed(call, worker_died(error, monitor.worker), worker=monitor.worker)
         except (CancelledError, OSError) as error:
             record = RealmError(
                 Code.UNAVAILABLE, f"the Dask scheduler lost this node: {error or type(error).__name__}"
@@ -173,7 +178,7 @@ class DaskRunner:
         finally:
             result.cancel()
 
-    async def _place(self, resources: Resources) -> Placement:
+    async def place(self, resources: Resources) -> Placement:
         """Place against the workers of now; wait for one that died and is being replaced."""
         deadline = time.monotonic() + REAPPEAR
         while True:
@@ -294,8 +299,9 @@ def overdue(call: NodeCall) -> ErrorRecord:
     ).record
 
 
-def _worker_died(error: Exception, monitor: _Monitor) -> ErrorRecord:
-    where = f" ({monitor.worker})" if monitor.worker else ""
+def worker_died(error: Exception, worker: str | None) -> ErrorRecord:
+    """The error of an attempt whose worker process died under it."""
+    where = f" ({worker})" if worker else ""
     return ErrorRecord(
         Code.TRANSIENT_ERROR,
         f"the worker process died while it ran this node{where}",

@@ -137,6 +137,21 @@ async def test_a_failure_is_a_sentence_in_prefect_too(prefect, tmp_path):
     assert "INVALID_ARGUMENT: node 'n': attempt 1 fails as asked (expected)" in flow_run["state"]["message"]
 
 
+async def test_a_fault_of_ours_fails_the_instance_and_never_passes_for_a_result(
+    prefect, tmp_path, monkeypatch
+):
+    from mirror_realm.flows.runners import DaskRunner
+
+    async def broken(*_):
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(DaskRunner, "run", broken)
+    result = await run_workflow(definition(tmp_path), input={"value": 1})
+    assert result["status"] == "failed"
+    assert result["error"]["code"] == "INTERNAL_ERROR"
+    assert "a fault of ours" in result["error"]["message"]
+
+
 async def test_a_worker_killed_in_the_middle_costs_an_attempt(prefect, tmp_path):
     ledger = tmp_path / "ledger"
     path = tmp_path / "sleepy.yaml"
@@ -157,6 +172,19 @@ async def test_a_worker_killed_in_the_middle_costs_an_attempt(prefect, tmp_path)
     history = result["nodes"]["s"]["history"]
     assert [a["status"] for a in history] == ["failed", "completed"]
     assert history[0]["error"]["code"] == "TRANSIENT_ERROR"
+
+
+async def test_the_runner_of_prefect_dask_gives_the_same_result(prefect, tmp_path):
+    path = definition(tmp_path, "through")
+    path.write_text(path.read_text() + "execution: {task_runner: prefect-dask}\n")
+    result = await run_workflow(path, input={"value": 1})
+    assert result["output"] == {"end": {"value": 3}}
+    assert [a["status"] for a in result["nodes"]["flaky"]["history"]] == ["failed", "completed"]
+    runs = await eventually(
+        lambda: task_runs(prefect, result["flow_run_id"]),
+        lambda rows: any("attempt" in r["name"] for r in rows),
+    )
+    assert any(r["name"] == "flaky attempt 2" for r in runs)
 
 
 async def test_a_deployment_has_everything_and_runs_from_prefect(prefect, tmp_path, home):
