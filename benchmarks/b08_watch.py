@@ -79,7 +79,9 @@ def watched() -> Iterator[tuple[Path, FolderWatch, Receiver]]:
         root.mkdir()
         with Store.open(f"sqlite:///{scratch}/bench.db") as store:
             receiver = Receiver(store)
-            with FolderWatch({"path": root, "settle": SETTLE}, receiver, receiver.take) as watch:
+            with FolderWatch(
+                {"path": root, "settle": SETTLE}, receiver, receiver.take, batch=store.transaction
+            ) as watch:
                 while not watch.status.scans:
                     time.sleep(0.01)
                 yield root, watch, receiver

@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from .watch_candidates import Candidate, Receiver
 from .watch_hints import Hints
 from .watch_tree import Changed, Signature, Stopped, TreeFilter, digest, look, path_text, scan
 from .watch_types import FileEvent, Known, KnownFiles, WatchConfig, WatchStatus
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 EMPTY_PATIENCE = 10.0
 """Seconds, or five times ``settle``, that an empty file must stay empty before it is taken for one."""
 READERS = min(4, os.cpu_count() or 1)
+BATCH = 50
+"""Files handed over in one batch: enough to share a commit, few enough not to hold up other writers."""
 SCAN_REST = 10
 """Between two scans pass so many times the time of one, if that is more than the poll interval."""
 MASS = 10
@@ -40,20 +42,6 @@ FAILURES_THAT_PAUSE = 3
 """So many refusals in a row say that the receiver is down, not that a file is bad: then all files wait."""
 
 
-@dataclass(slots=True)
-class _Candidate:
-    signature: Signature
-    since: float
-    due: float = 0.0
-    looks: int = 1
-    failures: int = 0
-    sha256: str | None = None
-    reading: bool = False
-
-    def restart(self, signature: Signature, now: float) -> None:
-        self.signature, self.since, self.looks, self.failures, self.sha256 = signature, now, 1, 0, None
-
-
 class FolderWatch:
     """Watches one folder in a thread of its own: :meth:`start`, :meth:`stop`, or as a context manager.
 
@@ -61,6 +49,10 @@ class FolderWatch:
     raises, the file counts as not taken and is offered again later. Dying between its effect and its return means
     that it is offered again after a restart: it must be idempotent by content. ``on_duplicate`` hears of files whose
     content was taken before. Both are called from the watch's thread, one at a time.
+
+    ``batch`` makes many files cheap: when given, up to :data:`BATCH` files are handed over inside one such context,
+    a transaction of the receiver's. If it raises, none of its files counts as taken, and each is offered again
+    alone.
     """
 
     def __init__(
@@ -69,13 +61,15 @@ class FolderWatch:
         known: KnownFiles,
         on_file: Callable[[FileEvent], object],
         on_duplicate: Callable[[FileEvent], object] | None = None,
+        batch: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> None:
         self.config = WatchConfig.of(config)
         self.status = WatchStatus()
         self._root = str(self.config.path.expanduser().resolve())
         self._known = known
-        self._on_file = on_file
+        self._receiver = Receiver(known, on_file, self.config.events)
         self._on_duplicate = on_duplicate
+        self._batch = batch
         self._filter = TreeFilter(self.config.patterns, self.config.ignore)
         self._hints = Hints(self._root, recursive=self.config.recursive, wake=self._wake_up)
         self._wake = threading.Event()
@@ -83,9 +77,10 @@ class FolderWatch:
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._decided: dict[str, tuple[int, int]] = {}
-        self._candidates: dict[str, _Candidate] = {}
+        self._candidates: dict[str, Candidate] = {}
         self._due: list[tuple[float, int, str]] = []
         self._order = itertools.count()
+        self._ready: list[str] = []
         self._read: queue.SimpleQueue[tuple[str, Future[str]]] = queue.SimpleQueue()
         self._reported: set[str] = set()
         self._refusals = 0
@@ -144,6 +139,7 @@ class FolderWatch:
         self._follow_hints()
         self._collect_readings()
         self._advance()
+        self._decide_ready()
         self.status.waiting = len(self._candidates)
         self._wake.wait(self._pause())
 
@@ -235,25 +231,26 @@ class FolderWatch:
                 candidate.restart(signature, now)
                 self._put_off(path, candidate, now + self.config.settle)
             return
-        if (path not in self._decided and self._is_known(path, status)) or (
-            first and not self.config.existing
-        ):
-            self._decided[path] = (status.st_size, status.st_mtime_ns)
+        known, asked = (None, False) if path in self._decided else self._remembered(path)
+        looks = (status.st_size, status.st_mtime_ns)
+        unchanged = known is not None and (known.size, known.mtime_ns) == looks
+        if unchanged or (first and not self.config.existing):
+            self._decided[path] = looks
         else:
-            candidate = self._candidates[path] = _Candidate(signature, now)
+            candidate = self._candidates[path] = Candidate(signature, now, known=known, asked=asked)
             self._put_off(path, candidate, now + self.config.settle)
 
-    def _is_known(self, path: str, status: os.stat_result) -> bool:
+    def _remembered(self, path: str) -> tuple[Known | None, bool]:
+        """What the memory has of a path, and whether it could be asked."""
         try:
-            known = self._known.known_file(path_text(path))
+            return self._known.known_file(path_text(path)), True
         except Exception as error:  # noqa: BLE001 - the caller's memory may fail in any way; asked again when it is due
             self._report("the memory of known files", error)
-            return False
-        return known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+            return None, False
 
     # -- taking ----------------------------------------------------------------------------------------
 
-    def _put_off(self, path: str, candidate: _Candidate, until: float) -> None:
+    def _put_off(self, path: str, candidate: Candidate, until: float) -> None:
         candidate.due = until  # an older entry in the heap no longer agrees with it, and is passed over
         heapq.heappush(self._due, (until, next(self._order), path))
 
@@ -271,7 +268,7 @@ class FolderWatch:
                 except OSError as error:
                     self._try_later(path, candidate, error)
 
-    def _look_again(self, path: str, candidate: _Candidate) -> None:
+    def _look_again(self, path: str, candidate: Candidate) -> None:
         now = time.monotonic()
         status = look(path)
         if status is None:
@@ -288,14 +285,12 @@ class FolderWatch:
         ready = candidate.since + needed
         if now < ready or candidate.looks < 2:
             self._put_off(path, candidate, max(ready, now + min(0.05, self.config.settle)))
-        elif now < self._paused_until:
-            self._put_off(path, candidate, self._paused_until)
         elif candidate.sha256 is not None:
-            self._decide(path, candidate, candidate.sha256)
+            self._ready.append(path)
         else:
             self._start_reading(path, candidate)
 
-    def _start_reading(self, path: str, candidate: _Candidate) -> None:
+    def _start_reading(self, path: str, candidate: Candidate) -> None:
         assert self._pool is not None
         candidate.reading = True
         future = self._pool.submit(digest, path, candidate.signature, self._stopping.is_set)
@@ -321,50 +316,55 @@ class FolderWatch:
             except OSError as error:
                 self._try_later(path, candidate, error)
             else:
-                if time.monotonic() < self._paused_until:
-                    self._put_off(path, candidate, self._paused_until)
-                else:
-                    self._decide(path, candidate, candidate.sha256)
+                self._ready.append(path)
 
-    def _decide(self, path: str, candidate: _Candidate, sha256: str) -> None:
-        """Hand the file over, or remember why not; on a failure of the receiver, keep it for later."""
+    def _decide_ready(self) -> None:
+        size = 1 if self._batch is None else BATCH
+        ready, self._ready = self._ready, []
+        for start in range(0, len(ready), size):
+            if self._stopping.is_set():
+                return
+            if time.monotonic() < self._paused_until:
+                for path in ready[start:]:
+                    self._put_off(path, self._candidates[path], self._paused_until)
+                return
+            paths = ready[start : start + size]
+            if not self._decide(paths, alone=size == 1) and size > 1:
+                for path in paths:
+                    self._decide([path], alone=True)
+
+    def _decide(self, paths: list[str], *, alone: bool) -> bool:
+        """Hand files over together, or remember why not. False, with nothing decided, when the receiver refuses;
+        a file that was refused ``alone`` is kept for later."""
+        decisions: list[tuple[str, FileEvent]] = []
         try:
-            self._hand_over(path, candidate.signature, sha256)
-        except Exception as error:  # noqa: BLE001 - whatever the receiver raises, the watch goes on and offers it again
-            self.status.failures += 1
-            self._refusals += 1
-            if self._refusals >= FAILURES_THAT_PAUSE:
-                self._paused_until = time.monotonic() + _backoff(self._refusals - FAILURES_THAT_PAUSE + 1)
-            self._try_later(path, candidate, error)
-            return
+            with self._batch() if self._batch else nullcontext():
+                decisions.extend(self._receiver.decide(path, self._candidates[path]) for path in paths)
+        except Exception as error:  # noqa: BLE001 - the receiver may raise anything: the watch goes on, and offers it again
+            if alone:
+                self._refused(paths[0], error)
+            return False
         self._refusals = 0
-        self._reported.discard(path)
-        self._candidates.pop(path, None)
-        self._decided[path] = (candidate.signature.size, candidate.signature.mtime_ns)
+        for path, (outcome, event) in zip(paths, decisions, strict=True):
+            self._reported.discard(path)
+            signature = self._candidates.pop(path).signature
+            self._decided[path] = (signature.size, signature.mtime_ns)
+            if outcome == "taken":
+                self.status.taken += 1
+            elif outcome == "duplicate":
+                self.status.duplicates += 1
+                if self._on_duplicate is not None:
+                    self._on_duplicate(event)
+        return True
 
-    def _hand_over(self, path: str, signature: Signature, sha256: str) -> None:
-        text = path_text(path)
-        known = self._known.known_file(text)
-        what = "create" if known is None else "modify"
-        event = FileEvent(text, what, signature.size, signature.mtime_ns, sha256, datetime.now(UTC))
-        looks = (text, signature.size, signature.mtime_ns)
-        if known is not None and known.sha256 == sha256:
-            self._known.remember_file(*looks, sha256)  # touched, not changed
-        elif self._known.seen(sha256):
-            self.status.duplicates += 1
-            log.info("%s has a content that was taken before: not taken again", text)
-            self._known.remember_file(*looks, sha256)
-            if self._on_duplicate is not None:
-                self._on_duplicate(event)
-        elif what in self.config.events:
-            self._on_file(event)
-            self.status.taken += 1
-        else:
-            log.info("%s: %s is not among the trigger's events; left alone", text, what)
-            # Under the old content, so that the new one does not count as taken.
-            self._known.remember_file(*looks, sha256 if known is None else known.sha256)
+    def _refused(self, path: str, error: Exception) -> None:
+        self.status.failures += 1
+        self._refusals += 1
+        if self._refusals >= FAILURES_THAT_PAUSE:
+            self._paused_until = time.monotonic() + _backoff(self._refusals - FAILURES_THAT_PAUSE + 1)
+        self._try_later(path, self._candidates[path], error)
 
-    def _try_later(self, path: str, candidate: _Candidate, error: Exception) -> None:
+    def _try_later(self, path: str, candidate: Candidate, error: Exception) -> None:
         candidate.failures += 1
         self._report(path, error)
         self._put_off(path, candidate, time.monotonic() + _backoff(candidate.failures))

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,10 @@ def watching(folder):
     """Start watches that end with the test: ``watching(memory=…, refuse=…, **config) -> (watch, receiver)``."""
     started = []
 
-    def start(memory=None, refuse=None, **config):
+    def start(memory=None, refuse=None, batch=None, **config):
         receiver = Receiver(memory if memory is not None else Memory(), refuse)
         given = {"path": folder, "settle": 0.15, "poll_interval": 0.1, **config}
-        watch = FolderWatch(given, receiver.memory, receiver.take, receiver.duplicates.append)
+        watch = FolderWatch(given, receiver.memory, receiver.take, receiver.duplicates.append, batch)
         started.append(watch)
         return watch.start(), receiver
 
@@ -211,7 +212,7 @@ def test_a_changed_file_is_left_alone_by_default_and_its_content_stays_new(folde
     watch, receiver = watching()
     (folder / "a.txt").write_bytes(b"one")
     eventually(lambda: receiver.events)
-    with caplog.at_level(logging.INFO, logger="mirror_realm.deployments.watch"):
+    with caplog.at_level(logging.INFO, logger="mirror_realm.deployments"):
         (folder / "a.txt").write_bytes(b"two")
         eventually(lambda: "modify is not among" in caplog.text)
     looks_again(watch)
@@ -469,6 +470,76 @@ def test_with_events_a_new_folder_is_looked_into_before_the_next_scan(folder, wa
     (folder / "card" / "DCIM" / "late.jpg").write_bytes(b"late")
     eventually(lambda: len(receiver.events) == 6)
     assert watch.status.scans == 1
+
+
+def test_batches_are_decided_together_or_not_at_all(folder, watching):
+    """A transaction of the receiver's around many files; one bad file costs the others nothing."""
+    log = []
+
+    class Transactional(Memory):
+        @contextmanager
+        def transaction(self):
+            before = dict(self.files)
+            try:
+                yield
+            except OSError:
+                self.files = before
+                log.append("rolled back")
+                raise
+
+    def refuse(event):
+        if event.path.endswith("7.jpg") and log.count("rolled back") < 2:
+            raise OSError("this one is bad")
+
+    memory = Transactional()
+    for n in range(120):
+        (folder / f"{n}.jpg").write_bytes(b"%d" % n)
+    watch, receiver = watching(memory=memory, refuse=refuse, batch=memory.transaction)
+    eventually(lambda: len(memory.files) == 120)
+    looks_again(watch)
+    assert watch.status.taken == 120
+    assert log
+    assert {event.sha256 for event in receiver.events} == {sha(b"%d" % n) for n in range(120)}
+
+
+def test_with_the_store_a_restart_takes_nothing_twice(folder, home):
+    """The whole contract on the real store: pending instances, remembered files, batches."""
+    from mirror_realm.store import NewInstance, Store
+
+    with Store.open(f"sqlite:///{home}/realm.db") as store:
+
+        class Stored:
+            def known_file(self, path):
+                return store.triggers.known_file("w", path)
+
+            def seen(self, sha256):
+                return store.triggers.seen("w", sha256)
+
+            def remember_file(self, path, size, mtime_ns, sha256, instance=None):
+                store.triggers.remember_file("w", path, size, mtime_ns, sha256, instance)
+
+            def take(self, event):
+                key = f"file:w:{event.sha256}"
+                new = NewInstance(
+                    workflow="w", version="1.0.0", input={}, trigger_type="filesystem", idempotency_key=key
+                )
+                instance, _ = store.instances.create(new)
+                self.remember_file(event.path, event.size, event.mtime_ns, event.sha256, instance.id)
+
+        def watch():
+            config = {"path": folder, "settle": 0.1, "poll_interval": 0.1}
+            return FolderWatch(config, Stored(), Stored().take, batch=store.transaction)
+
+        for n in range(60):
+            (folder / f"{n % 50}-{n}.jpg").write_bytes(b"%d" % (n % 50))
+        with open(os.path.join(os.fsencode(folder), b"\xff.jpg"), "wb") as file:
+            file.write(b"bytes")
+        with watch() as first:
+            eventually(lambda: first.status.taken == 51 and first.status.duplicates == 10)
+        with watch() as second:
+            looks_again(second)
+            assert (second.status.taken, second.status.duplicates) == (0, 0)
+        assert store.instances.count() == 51
 
 
 def test_the_config_of_a_definition():
