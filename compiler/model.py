@@ -146,6 +146,7 @@ class FilesystemTrigger(Model):
     settle: Duration | None = Field(default=None, description="How long a file must be still first")
     poll_interval: PositiveDuration | None = Field(default=None, description="Time between two scans")
     existing: bool = Field(default=True, description="Take the files that are there at the start")
+    max_batch: int | None = Field(default=None, ge=1, description="Files looked at between two scans")
 
 
 class ScheduleTrigger(Model):
