@@ -27,12 +27,12 @@ def begin_immediately() -> None:
 
     Raises FAILED_PRECONDITION, having changed nothing, when this Prefect is not shaped as expected.
     """
-    configurations = _configurations()
-    configuration = configurations.AioSqliteConfiguration
-    original = configuration.begin_transaction
+    configuration = _configuration()
+    original = getattr(configuration, "begin_transaction", None)
     if getattr(original, _MARK, False):
         return
     check_shape()
+    assert original is not None, "its shape was checked"
 
     @asynccontextmanager
     async def begin_transaction(self: Any, session: Any, with_for_update: bool = False) -> AsyncIterator[Any]:
@@ -48,21 +48,21 @@ def begin_immediately() -> None:
 
 def check_shape() -> None:
     """Raise FAILED_PRECONDITION unless unpatched Prefect has the method we change, behaving as we know it."""
-    configurations = _configurations()
-    method = getattr(configurations.AioSqliteConfiguration, "begin_transaction", None)
+    method = vars(_configuration()).get("begin_transaction")
     if method is None or list(inspect.signature(method).parameters) != _PARAMETERS:
         raise _changed(
             "AioSqliteConfiguration.begin_transaction(self, session, with_for_update) is not there"
         )
-    if not hasattr(configurations, "SQLITE_BEGIN_MODE"):
-        raise _changed("SQLITE_BEGIN_MODE is not there")
     if (modes := begin_modes()) != ("DEFERRED", "IMMEDIATE"):
         raise _changed(f"transactions begin {modes}, not DEFERRED and IMMEDIATE for update")
 
 
 def begin_modes() -> tuple[str | None, str | None]:
     """The modes in which a plain and a for-update transaction of Prefect's SQLite configuration begin."""
-    configurations = _configurations()
+    from prefect.server.database import configurations
+
+    if not hasattr(configurations, "SQLITE_BEGIN_MODE"):
+        raise _changed("SQLITE_BEGIN_MODE is not there")
     modes: list[str | None] = []
 
     class Session:
@@ -72,19 +72,24 @@ def begin_modes() -> tuple[str | None, str | None]:
             yield self
 
     async def probe() -> None:
-        method = configurations.AioSqliteConfiguration.begin_transaction
+        method = _configuration().begin_transaction
         for with_for_update in (False, True):
             async with method(None, Session(), with_for_update=with_for_update):
                 pass
 
-    asyncio.run(probe())
+    try:
+        asyncio.run(probe())
+    except (TypeError, AttributeError) as error:
+        raise _changed(f"begin_transaction cannot be called as before ({error})") from error
     return modes[0], modes[1]
 
 
-def _configurations() -> Any:
-    from prefect.server.database import configurations
-
-    return configurations
+def _configuration() -> Any:
+    try:
+        from prefect.server.database.configurations import AioSqliteConfiguration
+    except ImportError as error:
+        raise _changed(str(error)) from error
+    return AioSqliteConfiguration
 
 
 def _changed(what: str) -> RealmError:

@@ -1,0 +1,54 @@
+"""The one change to Prefect. This fails when Prefect changes what we change."""
+
+import json
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mirror_realm.core.errors import Code, RealmError
+from mirror_realm.deployments import prefect_patches
+
+
+def test_the_installed_prefect_is_shaped_as_the_change_expects():
+    prefect_patches.check_shape()
+
+
+def test_every_transaction_begins_immediate_in_the_process_that_asks_for_it():
+    code = """
+import json
+from mirror_realm.deployments import prefect_patches
+before = prefect_patches.begin_modes()
+prefect_patches.begin_immediately()
+prefect_patches.begin_immediately()
+print(json.dumps([before, prefect_patches.begin_modes()]))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout) == [["DEFERRED", "IMMEDIATE"], ["IMMEDIATE", "IMMEDIATE"]]
+
+
+@asynccontextmanager
+async def another_signature(self, session):
+    yield session
+
+
+@asynccontextmanager
+async def another_behaviour(self, session, with_for_update=False):
+    async with session.begin() as transaction:
+        yield transaction
+
+
+@pytest.mark.parametrize("changed", [another_signature, another_behaviour, None])
+def test_a_prefect_that_changed_is_left_as_it_is_and_says_so(monkeypatch, changed):
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    if changed is None:
+        monkeypatch.delattr(AioSqliteConfiguration, "begin_transaction")
+    else:
+        monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", changed)
+    with pytest.raises(RealmError) as raised:
+        prefect_patches.begin_immediately()
+    assert raised.value.code is Code.FAILED_PRECONDITION
+    assert "prefect_patches.py" in (raised.value.hint or "")
+    assert changed is None or AioSqliteConfiguration.begin_transaction is changed
