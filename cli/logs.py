@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from .faults import log_file
 from .terminal import Terminal
 
-CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
-"""Prefect's own switch for what reaches the terminal; what it sends to its server is not affected."""
+CONSOLE_LEVELS = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL")
+"""Prefect's own switches for what reaches the terminal; what it sends to its server is not affected."""
 
 CHATTY = ("httpx", "httpcore", "alembic", "asyncio")
 """Loggers that have a line for every request or table."""
@@ -29,7 +29,8 @@ def engines_quiet(terminal: Terminal) -> Iterator[None]:
     if terminal.debug:
         handlers.append(logging.StreamHandler(terminal.stderr))
     else:
-        os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")
+        for switch in CONSOLE_LEVELS:
+            os.environ.setdefault(switch, "CRITICAL")
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
