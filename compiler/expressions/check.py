@@ -74,8 +74,9 @@ class _Checker:
             if isinstance(node, dict) and isinstance(node.get("node_id"), str):
                 self.by_id.setdefault(node["node_id"], node)
         self.shapes = {"input": shape_of_schema(self.tree.get("input"))}
-        if isinstance(variables := self.tree.get("variables"), dict):
-            self.shapes["vars"] = shape_of_value(variables)
+        variables = self.tree.get("variables")
+        if variables is None or isinstance(variables, dict):
+            self.shapes["vars"] = shape_of_value(variables or {})
 
     def run(self) -> Iterator[Diagnostic]:
         """All findings, in document order of the parts."""
@@ -301,5 +302,7 @@ def _absent(reference: Reference, index: int, part: str | int, step: Unknown, sh
     hint = did_you_mean(str(part), step.known)
     if hint is None and reference.hyphened:
         hint = f"a name with a hyphen is written in brackets: [{reference.hyphened!r}]"
+    if hint is None and reference.root == "vars" and not step.known:
+        hint = f"declare it: variables: {{{part}: …}}"
     severity: Severity = "error" if reference.mode == "value" else "warning"
     return [_at(reference, index + 1, "field", message, hint or _fields_hint(step.known), severity)]

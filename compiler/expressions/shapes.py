@@ -14,7 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-CelType = Literal["number", "string", "bool", "list", "map", "dyn"]
+CelType = Literal[
+    "number", "string", "bool", "list", "map", "dyn", "number_or_null", "string_or_null", "bool_or_null"
+]
 
 _TYPES: Mapping[str, CelType] = {
     "integer": "number",
@@ -23,6 +25,11 @@ _TYPES: Mapping[str, CelType] = {
     "boolean": "bool",
     "array": "list",
     "object": "map",
+}
+_OR_NULL: Mapping[CelType, CelType] = {
+    "number": "number_or_null",
+    "string": "string_or_null",
+    "bool": "bool_or_null",
 }
 _WORDS = {
     "number": "a number",
@@ -75,10 +82,9 @@ class Shape:
 
     @property
     def cel_type(self) -> CelType:
-        """The type to check with; ``dyn`` where it may be null or several."""
-        schema = self._resolved(nullable=False)
-        kind = schema.get("type") if schema else None
-        return _TYPES.get(kind, "dyn") if isinstance(kind, str) else "dyn"
+        """The type to check with; ``dyn`` where it may be several, or a list or map that may be null."""
+        plain = _type_of(self._resolved(nullable=False))
+        return plain if plain != "dyn" else _OR_NULL.get(_type_of(self._resolved()), "dyn")
 
     @property
     def whole(self) -> bool:
@@ -142,6 +148,11 @@ class Shape:
                 return None
             schema = target
         return None
+
+
+def _type_of(schema: Mapping[str, Any] | None) -> CelType:
+    kind = schema.get("type") if schema else None
+    return _TYPES.get(kind, "dyn") if isinstance(kind, str) else "dyn"
 
 
 ANYTHING = Shape({}, {})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
 _OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '\((.*)\)'")
 _SELECT = re.compile(r"expression of type '(.+?)' cannot be the operand of a select operation")
+_WRAPPER = re.compile(r"wrapper\((\w+)\)")
 _WORDS = {
     "int": "a number",
     "string": "a string",
@@ -96,8 +97,9 @@ def _by_cel(rewritten: Rewritten, condition: bool) -> list[Finding]:
         result = environment.compile(rewritten.text).return_type().name()
     except RuntimeError as error:
         return list(_findings(str(error), rewritten))
-    if condition and result not in ("BOOL", "DYN", "ERROR", "UNKNOWN"):
+    if condition and result not in ("BOOL", "bool_wrapper", "DYN", "ERROR", "UNKNOWN"):
         words = {"INT": "a number", "STRING": "a string", "NULL": "null", "TIMESTAMP": "a timestamp"}
+        words |= {"int_wrapper": "a number", "string_wrapper": "a string"}
         kind = words.get(result, "a " + re.sub(r"<.*", "", result).lower())
         hint = "compare: x != null, x > 0, x == 'text'"
         return [
@@ -118,12 +120,17 @@ def _environment(hoisted: tuple[str, ...]) -> cel.Env:
         "list": kinds.List(kinds.DYN),
         "map": kinds.Map(kinds.STRING, kinds.DYN),
         "dyn": kinds.DYN,
+        # CEL's wrapper types: the value or null.
+        "number_or_null": kinds("google.protobuf.Int64Value"),
+        "string_or_null": kinds("google.protobuf.StringValue"),
+        "bool_or_null": kinds("google.protobuf.BoolValue"),
     }
     variables = {f"t_{name}": kind for name, kind in types.items()}
     return new_environment(variables | dict.fromkeys(hoisted, kinds.DYN), one_number=True)
 
 
 def _findings(text: str, rewritten: Rewritten) -> Iterator[Finding]:
+    text = _WRAPPER.sub(r"\1", text)
     for match in _ERROR.finditer(text):
         offset = source_offset(rewritten, int(match.group(1)), int(match.group(2)))
         token = rewritten.token_at(offset)

@@ -294,3 +294,36 @@ def test_malformed_documents_are_left_to_others():
 )
 def test_what_does_not_align_is_not_guessed(raw, value):
     assert align(raw, value) is None
+
+
+class TestNullableFields:
+    """A field that may be null is its type or null: compared wrongly it is found, asked for null it is not."""
+
+    @pytest.mark.parametrize(
+        "condition", ["nodes.pre_01.note >= 5", "nodes.pre_01.note && true", "nodes.pre_01.note + 1 == 2"]
+    )
+    def test_a_wrong_use_is_found(self, condition):
+        found = findings(FRAME.format(closed="", line=f'when: "{condition}"'))
+        assert [d.code for d in found] == ["MR305"]
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            "nodes.pre_01.note == null",
+            "nodes.pre_01.note != null && nodes.pre_01.note == 'x'",
+            "nodes.pre_01.note == null ? true : nodes.pre_01.note.contains('x')",
+            "default(nodes.pre_01.note, 'x') == 'x'",
+            "size(nodes.pre_01.note) > 1",
+            "(nodes.pre_01.note == null ? '' : nodes.pre_01.note) + 'x' == 'x'",
+        ],
+    )
+    def test_a_right_use_is_not(self, condition):
+        assert findings(FRAME.format(closed="", line=f'when: "{condition}"')) == []
+
+
+def test_a_variable_of_a_definition_without_variables():
+    text = FRAME.format(closed="", line='when: "vars.nothing > 1"').replace(
+        "variables: {q: 92, deep: {a: x}}\n", ""
+    )
+    (found,) = findings(text)
+    assert (found.code, found.hint) == ("MR303", "declare it: variables: {nothing: …}")
