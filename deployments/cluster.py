@@ -154,8 +154,7 @@ def _connect(address: str, timeout: float = CONNECT_TIMEOUT) -> Client:
 
 def _start(settings: Settings, cpu_workers: int) -> Cluster:
     log_file = settings.home / "logs" / "dask.log"
-    scratch = settings.home / "dask"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = processes.make_folder(settings.home / "dask")
     order = Order(parent=os.getpid(), scratch=str(scratch), processes=cpu_workers)
     log = processes.open_log(log_file)
     try:
@@ -207,7 +206,7 @@ def send_logs_to_file(settings: Settings) -> None:
     import distributed  # noqa: F401 - its import is what puts handlers on these loggers
 
     path = settings.home / "logs" / "dask.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    processes.make_folder(path.parent)
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"))
     for name in list(logging.root.manager.loggerDict):

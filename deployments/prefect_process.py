@@ -69,7 +69,7 @@ class Files:
         """Who starts, joins, leaves or ends the server holds this. Raises ``filelock.Timeout``."""
         from filelock import FileLock
 
-        self.users.mkdir(parents=True, exist_ok=True)
+        processes.make_folder(self.users)
         with FileLock(self.folder / "server.lock", timeout=timeout):
             yield
 

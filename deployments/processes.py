@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import Code, RealmError
 from ..core.settings import PREFIX, Settings
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -135,9 +136,22 @@ def kill_own_group() -> None:
     os._exit(1)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder under the home folder where it is missing; FAILED_PRECONDITION with the way out otherwise."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"cannot make the folder {path}: {error.strerror}",
+            hint="free that path, or choose another home with MIRROR_REALM_HOME",
+        ) from None
+    return path
+
+
 def open_log(path: Path) -> int:
     """A file descriptor that appends to ``path``; a log past :data:`LOG_LIMIT` is set aside first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with contextlib.suppress(OSError):
         if path.stat().st_size > LOG_LIMIT:
             path.replace(path.with_name(path.name + ".1"))
