@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bare import ROOT, inference_core
-from harness import Report, pairwise, readable
+from harness import Report, Series, pairwise, readable
 
 CONTEXT = 10
 """The reference implementation's ``tile_pad``."""
@@ -39,6 +42,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tile", type=int, help="tile side in pixels")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch on the CPU; 1, as Dask gives its workers"
+    )
     return parser.parse_args()
 
 
@@ -76,10 +82,72 @@ def in_plain_tiles(network: Any, image: np.ndarray, tile: int) -> np.ndarray:
     return result
 
 
+def cpu_seconds(way: Callable[[], Any]) -> float:
+    """CPU time of one call: on a machine that others use, it says more than the clock."""
+    start = time.process_time()
+    way()
+    return time.process_time() - start
+
+
 def psnr(image: np.ndarray, reference: np.ndarray) -> float:
     """Decibels; infinite when equal."""
     error = float(np.mean((image.astype(float) - reference.astype(float)) ** 2))
     return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
+
+
+def computed_in_plain_tiles(height: int, width: int, tile: int) -> int:
+    """Source pixels that :func:`in_plain_tiles` has the network compute."""
+
+    def along(side: int) -> int:
+        return sum(min(side, at + tile + CONTEXT) - max(0, at - CONTEXT) for at in range(0, side, tile))
+
+    return along(height) * along(width)
+
+
+def note_pairs(report: Report, series: dict[str, Series]) -> None:
+    """How much faster ours is, as the median over the rounds, in which both ran next to each other."""
+    for plain, ours in (
+        ("plainly, the whole picture", "ours, as it chooses"),
+        ("plain tiles", "ours, tiles"),
+    ):
+        pairs = zip(series[plain].seconds, series[ours].seconds, strict=True)
+        ratios = [plain_seconds / our_seconds for plain_seconds, our_seconds in pairs]
+        report.note(
+            f"{ours}, against {plain}: {statistics.median(ratios):.2f}× as fast (median of the pairs)"
+        )
+        report.facts.setdefault("pair_ratios", {})[ours] = [round(ratio, 3) for ratio in ratios]
+
+
+def ways_to_enlarge(
+    image: np.ndarray, tile: int, device: str, precision: str, folder: Path
+) -> dict[str, Callable[[], np.ndarray]]:
+    """The four candidates, all with the same network."""
+    import torch
+
+    from mirror_realm.tasks.inference.enhancer import Request, enhance
+    from mirror_realm.tasks.inference.models import model_named
+    from mirror_realm.tasks.inference.networks import NetworkSource, network
+    from tests.networks import random_x4, save
+
+    model = model_named("realesrgan-x4plus")
+    weights = save(random_x4(64, 23), folder / "random.pth")
+    ready = network(NetworkSource(model, folder, weights), device, precision).module
+    # A copy in the memory layout that a script gets: our own keeps channels_last.
+    plain = copy.deepcopy(ready).to(memory_format=torch.contiguous_format)
+
+    def ours(tile: int) -> np.ndarray:
+        request = Request(
+            model, folder, scale=4, device=device, precision=precision, tile=tile, weights=weights
+        )
+        return enhance(image, request).pixels
+
+    return {
+        "plainly, the whole picture": lambda: plainly(plain, image),
+        "plain tiles": lambda: in_plain_tiles(plain, image, tile),
+        "ours, as it chooses": lambda: ours(0),
+        # A pass of theirs holds the tile and its context; ours may hold as much.
+        "ours, tiles": lambda: ours(tile + 2 * CONTEXT),
+    }
 
 
 def main() -> None:
@@ -88,61 +156,45 @@ def main() -> None:
     if find_spec("mirror_realm") is None or find_spec("pydantic") is None:
         inference_core()
     sys.path.insert(0, str(ROOT))
-    from mirror_realm.tasks.inference.enhancer import Request, enhance
+    import torch
+
     from mirror_realm.tasks.inference.models import model_named
-    from mirror_realm.tasks.inference.networks import NetworkSource, choose_precision, network
-    from tests.networks import random_x4, save
+    from mirror_realm.tasks.inference.networks import choose_precision
+    from mirror_realm.tasks.inference.tiles import MIN_OVERLAP, plan_tiles
 
     on_cpu = options.device == "cpu"
+    device = "cuda:0" if options.device == "cuda" else options.device
     width, height = map(int, (options.size or ("128x96" if on_cpu else "1920x1080")).split("x"))
     tile = options.tile or (64 if on_cpu else 400)
-    model = model_named("realesrgan-x4plus")
-    image = picture(width, height)
+    precision = choose_precision(options.precision, device, model_named("realesrgan-x4plus"))
     with tempfile.TemporaryDirectory() as folder:
-        weights = save(random_x4(64, 23), Path(folder) / "random.pth")
-        source = NetworkSource(model, Path(folder), weights)
-        device = "cuda:0" if options.device == "cuda" else options.device
-        precision = choose_precision(options.precision, device, model)
-        import torch
-
-        # A copy in the memory layout that a script gets: our own keeps channels_last.
-        plain = copy.deepcopy(network(source, device, precision).module).to(
-            memory_format=torch.contiguous_format
-        )
-
-        def ours(tile: int) -> np.ndarray:
-            request = Request(
-                model, Path(folder), scale=4, device=device, precision=precision, tile=tile, weights=weights
-            )
-            return enhance(image, request).pixels
-
-        # A pass of theirs holds the tile and its context; ours may hold as much.
-        largest = tile + 2 * CONTEXT
-        ways = {
-            "plainly, the whole picture": lambda: plainly(plain, image),
-            "plain tiles": lambda: in_plain_tiles(plain, image, tile),
-            "ours, as it chooses": lambda: ours(0),
-            "ours, tiles": lambda: ours(largest),
-        }
+        ways = ways_to_enlarge(picture(width, height), tile, device, precision, Path(folder))
+        torch.set_num_threads(options.threads)
         results = {name: way() for name, way in ways.items()}
-        series = pairwise(ways, rounds=options.rounds, warmup=1)
+        timed = {name: functools.partial(cpu_seconds, way) if on_cpu else way for name, way in ways.items()}
+        series = pairwise(timed, rounds=options.rounds, warmup=1)
     report = Report(
         "enhance" if on_cpu else f"enhance_{options.device.partition(':')[0]}",
         f"x4plus's network, {width}×{height} → {width * 4}×{height * 4}, {precision} on {device}, tiles of {tile}",
         "whole: no slower than plainly; tiles: no slower than plain ones, at least 45 dB to the whole picture",
     )
     report.compare(series, against="plainly, the whole picture")
-    reference = results["plainly, the whole picture"]
     for row in report.rows:
-        row["to the whole"] = f"{psnr(results[row['case']], reference):.1f} dB"
-    for one, other in (("plainly, the whole picture", "ours, as it chooses"), ("plain tiles", "ours, tiles")):
-        pairs = zip(series[one].seconds, series[other].seconds, strict=True)
-        ratios = [plain_seconds / our_seconds for plain_seconds, our_seconds in pairs]
-        report.note(f"{other}, against {one}: {statistics.median(ratios):.2f}× as fast (median of the pairs)")
-        report.facts.setdefault("pair_ratios", {})[other] = [round(r, 3) for r in ratios]
+        row["to the whole"] = f"{psnr(results[row['case']], results['plainly, the whole picture']):.1f} dB"
+    note_pairs(report, series)
+    plan = plan_tiles(height, width, tile + 2 * CONTEXT)
+    ours = len(plan) * plan.tile_shape[0] * plan.tile_shape[1]
+    report.note(
+        f"pixels computed for each of the picture's: ours {ours / (width * height):.2f} "
+        f"(neighbours share {MIN_OVERLAP}), plain tiles "
+        f"{computed_in_plain_tiles(height, width, tile) / (width * height):.2f} (they share {2 * CONTEXT})"
+    )
     per_pixel = series["ours, as it chooses"].median / (width * height)
     report.note(f"{readable(per_pixel)} per source pixel: {readable(per_pixel * 12e6)} for 12 megapixels")
-    report.facts["device"] = torch.cuda.get_device_name(device) if not on_cpu else "cpu"
+    if on_cpu:
+        report.note("all times are CPU time")
+    report.facts["threads"] = torch.get_num_threads()
+    report.facts["device"] = "cpu" if on_cpu else torch.cuda.get_device_name(device)
     report.write()
 
 

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+# These networks are small: on a busy machine, threads would spend their time waiting for one another.
+torch.set_num_threads(1)
+
 GROWTH = 32
 """Channels that each dense layer adds; fixed in spandrel's RRDBNet."""
 
