@@ -77,7 +77,6 @@ class PrefectEngine:
             name=node.type,
             task_run_name=node.id.replace("{", "{{").replace("}", "}}"),
             description=f"{node.id} ({node.type}) {node.at or ''}".strip(),
-            tags=[f"node:{node.id}"],
             cache_policy=NO_CACHE,
             persist_result=False,
             **options,
