@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+FINAL = "final"
+"""A key of an error's details: whatever its code, trying again cannot help, and it is not retried."""
+
 MAX_RETRY_DELAY = 60.0
 """No retry waits longer than this (seconds)."""
 

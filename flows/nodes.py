@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.errors import FINAL, Code, ErrorRecord, RealmError
 from ..core.resources import Resources
 from ..core.status import NodeStatus
 from ..tasks.executor import NodeCall, NodeOutcome, execute_in_flow
@@ -18,7 +18,7 @@ from ..tasks.sdk import NodeType
 from .declarations import Edge
 from .engines import Failure
 from .joins import Verdict, decide, fired, passes
-from .retries import FINAL, attempts_allowed, fallback, ignores, next_delay
+from .retries import attempts_allowed, fallback, ignores, next_delay
 
 if TYPE_CHECKING:
     from .run import Handle, Run

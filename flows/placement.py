@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..core.errors import Code, RealmError
+from ..core.errors import FINAL, Code, RealmError
 from ..core.resources import Gpu, Resources
-from .retries import FINAL
 
 SOFT = frozenset({"CPU_MILLIS", "MEMORY_MB"})
 """Resources that count only where the cluster declares them."""

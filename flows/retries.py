@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import MAX_RETRY_DELAY, POLICIES, Code, ErrorRecord, jittered, retry_delay
+from ..core.errors import FINAL, MAX_RETRY_DELAY, POLICIES, Code, ErrorRecord, jittered, retry_delay
 from .declarations import Node, Retry
-
-FINAL = "final"
-"""A key of an error's details: whatever its code, this error is not retried."""
 
 
 def next_delay(

@@ -78,8 +78,10 @@ def current_worker() -> Any:
 
 
 def worker_name(worker: Any) -> str:
-    """The Dask worker's address, or ``host:pid`` of a plain process."""
-    return str(worker.address) if worker is not None else f"{socket.gethostname()}:{os.getpid()}"
+    """The Dask worker's name, if it was given one, else its address; ``host:pid`` of a plain process."""
+    if worker is None:
+        return f"{socket.gethostname()}:{os.getpid()}"
+    return worker.name if isinstance(worker.name, str) else str(worker.address)
 
 
 def _memory() -> dict[str, float]:

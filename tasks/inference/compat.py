@@ -20,7 +20,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from ...core.errors import Code, RealmError
+from ...core.errors import FINAL, Code, RealmError
 
 INSTALL = "pip install 'mirror-realm[ai]'"
 """What to run where the extra with torch is missing."""
@@ -40,7 +40,7 @@ def require_installed() -> None:
                 Code.DEPENDENCY_FAILURE,
                 f"the networks need {name}, which is not installed",
                 hint=f"install it with: {INSTALL}",
-                details={"package": name, "install": INSTALL},
+                details={"package": name, "install": INSTALL, FINAL: True},
             )
 
 

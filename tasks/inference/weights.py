@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Code, RealmError
+from ...core.errors import FINAL, Code, RealmError
 from .compat import require_spandrel, require_torch
 from .models import ModelSpec, WeightsSource
 
@@ -53,7 +53,7 @@ def find_weights(source: WeightsSource, folder: Path, *, explicit: Path | None =
         Code.DEPENDENCY_FAILURE,
         f"the weights {source.file} are not in the models folder {folder}",
         hint=f"download {source.url} to {named}, or name a file of yours in `weights`",
-        details={"file": source.file, "folder": str(folder), "url": source.url},
+        details={"file": source.file, "folder": str(folder), "url": source.url, FINAL: True},
     )
 
 
