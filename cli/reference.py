@@ -1,4 +1,4 @@
-"""Generated documentation: ``docs/cli.md``, ``docs/nodes.md`` and ``docs/schema/workflow.schema.json``.
+"""Generated documentation: the pages that :func:`pages` names.
 
 ``make docs`` runs it; a test fails when a page is not what it would write now.
 """
@@ -34,10 +34,12 @@ def pages() -> dict[str, str]:
     """Every generated page: path under ``docs/`` → its text. Of this package's node types, without plugins."""
     from ..compiler.schema import definition_schema
     from ..tasks.catalogue import builtin, catalogue_markdown
+    from .states import states_page
 
     types = builtin()
     return {
         "cli.md": cli_page(),
+        "execution.md": states_page(),
         "nodes.md": catalogue_markdown(types),
         "schema/workflow.schema.json": json.dumps(definition_schema(types), ensure_ascii=False, indent=2)
         + "\n",
