@@ -21,9 +21,9 @@ transition that is not drawn here.
 _ERRORS = f"""## Errors
 
 Every error that leaves a node has one of these codes. *Retried after* are the waits before the first, second, … retry;
-a definition's `retry` replaces them. Waits are spread by ± 10 % and never longer than {format_duration(MAX_RETRY_DELAY)}.
-*Exit code* is what `realm run` ends with when it fails an instance: 1 where the input is at fault, 3 where the system
-is.
+a definition's `retry` replaces them. Waits are spread by ± 10 %, and never longer than
+{format_duration(MAX_RETRY_DELAY)}. *Exit code* is what `realm run` ends with when an instance fails so: 1 where the
+input is at fault, 3 where the system is.
 """
 
 

@@ -119,11 +119,19 @@ def _failed(error: ErrorRecord) -> State[Any]:
     return Failed(message=f"{error.code}: {error.message}{hint}", data=RealmError.from_record(error))
 
 
+class _ToFlowRun(APILogHandler):
+    """Sends the lines that belong to a flow run; the same process may run others under the local engine."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if FlowRunContext.get() is not None:
+            super().emit(record)
+
+
 @functools.cache
 def _log_to_prefect() -> None:
     """Send the runtime's own log lines to the flow run or task run that they belong to."""
     log.setLevel(logging.INFO)
-    log.addHandler(APILogHandler())
+    log.addHandler(_ToFlowRun())
 
 
 def flow_run_name() -> str:
