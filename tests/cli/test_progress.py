@@ -62,11 +62,16 @@ def test_the_table_shows_progress_names_and_times():
 
 
 def test_a_live_table_starts_and_stops():
-    voice, written = terminal()
-    with LiveProgress(voice, [("a", "x/y")]) as show:
-        show(event("a", "running"))
-        show(event("a", "completed", duration=2.0))
-    assert "a" in written.getvalue()
+    written = io.StringIO()
+    voice = Terminal(stdout=written, stderr=written)
+    console = Console(file=written, width=120, force_terminal=True)
+    vars(voice)["error_console"] = console  # as a terminal would have it
+    with LiveProgress(voice, [("node-of-the-test", "x/y")]) as show:
+        show(event("node-of-the-test", "running"))
+        show(event("node-of-the-test", "completed", duration=2.0))
+    shown = written.getvalue()
+    assert "node-of-the-test" in shown
+    assert shown.rstrip().endswith("\x1b[2K"), "the table is gone when the run is over"
 
 
 def test_the_display_fits_the_terminal():

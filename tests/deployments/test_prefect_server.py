@@ -151,9 +151,11 @@ def test_a_killed_user_leaves_no_server_and_the_next_start_finds_everything(last
     user.kill()
     assert ends(files), "the server ends itself when no user is left"
 
+    # Any other program may have got the port meanwhile: it is one that the system gives out.
+    free = processes.port_is_free(int(given["url"].rsplit(":", 1)[1].split("/")[0]))
     with ensure_server(settings) as again:
         assert again.owned
-        assert again.url == given["url"], "the port stays"
+        assert again.url == given["url"] or not free, "the port stays"
         count = httpx.post(again.url + "/flow_runs/count", json={}).json()
         assert count >= 1, "the database is kept"
         assert again.environment()["PREFECT_API_URL"] == again.url
