@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -87,17 +89,13 @@ def watched() -> Iterator[tuple[Path, FolderWatch, Receiver]]:
                 yield root, watch, receiver
 
 
-def drop(root: Path, count: int) -> list[Path]:
-    """Write ``count`` different small files into folders of a hundred."""
-    paths = []
+def drop(root: Path, count: int) -> None:
+    """Write ``count`` different small files into folders of a hundred; run in a process of its own."""
     for number in range(count):
         folder = root / f"{number // 100:04d}"
         if number % 100 == 0:
             folder.mkdir()
-        path = folder / f"{number:06d}.jpg"
-        path.write_bytes(os.urandom(2048))
-        paths.append(path)
-    return paths
+        (folder / f"{number:06d}.jpg").write_bytes(os.urandom(2048))
 
 
 def flood(count: int, report: Report) -> float:
@@ -105,7 +103,7 @@ def flood(count: int, report: Report) -> float:
     with watched() as (root, watch, receiver):
         receiver.expected = count
         begun = time.perf_counter()
-        paths = drop(root, count)
+        subprocess.run([sys.executable, __file__, "--drop", str(root), str(count)], check=True)
         written = time.perf_counter()
         if not receiver.arrived.wait(600):
             raise SystemExit(f"only {len(receiver.taken)} of {count} files arrived")
@@ -114,7 +112,7 @@ def flood(count: int, report: Report) -> float:
         while watch.status.scans < scans + 2:  # twice more over the tree: nothing comes again
             time.sleep(0.05)
         once = len(receiver.taken) == count and set(receiver.taken.values()) == {1}
-        if not once or {str(path) for path in paths} != set(receiver.taken):
+        if not once or {str(path) for path in root.rglob("*.jpg")} != set(receiver.taken):
             raise SystemExit("not each file exactly once")
         report.row(
             case=f"{count} files at once",
@@ -182,4 +180,7 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--drop"]:
+        drop(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
