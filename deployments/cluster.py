@@ -17,7 +17,6 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -100,34 +99,20 @@ class Cluster:
         await self.close_async()
 
 
-def open_cluster(settings: Settings, *, processes: int | None = None, need_gpu: bool = False) -> Cluster:
+def open_cluster(settings: Settings, *, processes: int | None = None) -> Cluster:
     """The configured scheduler, or an embedded cluster with ``processes`` CPU workers (default: settings, cores).
 
-    Raises UNAVAILABLE when the scheduler does not answer or the cluster does not start, INSUFFICIENT_RESOURCES
-    when ``need_gpu`` and it has no GPU worker. Blocking: from async code call :func:`open_cluster_async`.
+    Raises UNAVAILABLE when the scheduler does not answer or the cluster does not start. Blocking: from async code call
+    :func:`open_cluster_async`.
     """
     if settings.dask_scheduler:
-        cluster = _configured(settings)
-    else:
-        cluster = _start(settings, settings.workers if processes is None else processes)
-    try:
-        if need_gpu and not (any(w.kind == "gpu" for w in cluster.workers) or has_gpu(cluster.client)):
-            raise RealmError(
-                Code.INSUFFICIENT_RESOURCES,
-                f"a GPU is needed and the cluster has none ({cluster.summary})",
-                hint="check nvidia-smi and CUDA_VISIBLE_DEVICES, or ask for `gpu: preferred`",
-            )
-    except BaseException:
-        cluster.close()
-        raise
-    return cluster
+        return _configured(settings)
+    return _start(settings, settings.workers if processes is None else processes)
 
 
-async def open_cluster_async(
-    settings: Settings, *, processes: int | None = None, need_gpu: bool = False
-) -> Cluster:
+async def open_cluster_async(settings: Settings, *, processes: int | None = None) -> Cluster:
     """:func:`open_cluster` for async code."""
-    return await asyncio.to_thread(open_cluster, settings, processes=processes, need_gpu=need_gpu)
+    return await asyncio.to_thread(open_cluster, settings, processes=processes)
 
 
 def _configured(settings: Settings) -> Cluster:
@@ -223,69 +208,3 @@ def send_logs_to_file(settings: Settings) -> None:
 
 
 # -- what a cluster can run ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether some worker could take a request when idle; ``request`` is what to submit with, ``reason`` the
-    sentence that says why not, and ``closest`` the worker that lacks least."""
-
-    ok: bool
-    request: Mapping[str, float]
-    reason: str | None = None
-    closest: str | None = None
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-
-SOFT = frozenset({"CPU_MILLIS", "MEMORY_MB"})
-"""Resources that count only where the cluster declares them."""
-
-Offers = Mapping[str, Mapping[str, float]]
-"""Worker name → the resources it declares."""
-
-
-def satisfiable(client: Client, request: Mapping[str, float]) -> Verdict:
-    """Judge a Dask resource request against all workers of now (synchronous client)."""
-    return judge(request, _offers(client.scheduler_info(n_workers=-1)))
-
-
-async def satisfiable_async(client: Client, request: Mapping[str, float]) -> Verdict:
-    """:func:`satisfiable` for an asynchronous client, whose ``scheduler_info`` knows no workers."""
-    return judge(request, _offers(await client.scheduler.identity(n_workers=-1)))  # pyright: ignore
-
-
-def has_gpu(client: Client) -> bool:
-    """Whether any worker declares a GPU (synchronous client)."""
-    return bool(satisfiable(client, {"GPU": 1.0}))
-
-
-def judge(request: Mapping[str, float], offers: Offers) -> Verdict:
-    """The verdict on a request against the workers' declared resources.
-
-    >>> judge({"GPU": 1.0, "MEMORY_MB": 512.0}, {"cpu-0": {}}).reason
-    'no worker can ever take this: the closest, cpu-0, lacks GPU 1 (it declares 0)'
-    """
-    declared = {name for resources in offers.values() for name in resources}
-    needed = {name: amount for name, amount in request.items() if name not in SOFT or name in declared}
-    if not offers:
-        return Verdict(False, needed, "the Dask cluster has no workers")
-    lacks = {
-        worker: {n: a for n, a in needed.items() if resources.get(n, 0.0) < a}
-        for worker, resources in offers.items()
-    }
-    closest = min(lacks, key=lambda worker: len(lacks[worker]))
-    if not lacks[closest]:
-        return Verdict(True, needed)
-    missing = ", ".join(
-        f"{name} {amount:g} (it declares {offers[closest].get(name, 0.0):g})"
-        for name, amount in sorted(lacks[closest].items())
-    )
-    reason = f"no worker can ever take this: the closest, {closest}, lacks {missing}"
-    return Verdict(False, needed, reason, closest)
-
-
-def _offers(info: Mapping[str, Any]) -> Offers:
-    workers: Iterable[tuple[str, Mapping[str, Any]]] = info["workers"].items()
-    return {str(worker.get("name") or address): worker.get("resources") or {} for address, worker in workers}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,10 @@ def watch_files(
             continue
         config = {**trigger.config, "path": _allowed(Path(str(trigger.config["path"])), around)}
         known = KnownFiles(around.store, workflow.name)
-        watches.append(FolderWatch(config, known, lambda event, w=workflow: _take(w, event, around, wake)))
+        batch = _batch(around.store, wake)
+        watches.append(
+            FolderWatch(config, known, lambda event, w=workflow: _take(w, event, around), batch=batch)
+        )
         announce(f"{workflow.name}: watching {config['path']}")
     return watches
 
@@ -66,7 +70,18 @@ def _allowed(path: Path, around: Surroundings) -> Path:
     return resolved
 
 
-def _take(workflow: Registered, event: FileEvent, around: Surroundings, wake: Callable[[], None]) -> None:
+def _batch(store: Store, wake: Callable[[], None]) -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def batch() -> Iterator[None]:
+        """One transaction for many files; the dispatcher hears of them once they are there."""
+        with store.transaction():
+            yield
+        wake()
+
+    return batch
+
+
+def _take(workflow: Registered, event: FileEvent, around: Surroundings) -> None:
     """Persist the event as a pending instance, then remember the file: dying in between repeats it harmlessly."""
     store = around.store
     payload: dict[str, Any] = {
@@ -90,4 +105,3 @@ def _take(workflow: Registered, event: FileEvent, around: Surroundings, wake: Ca
         workflow.name, str(event.path), event.size, event.mtime_ns, event.sha256, instance.id
     )
     log.info("%s: %s %s", workflow.name, "took" if created else "already had", event.path)
-    wake()

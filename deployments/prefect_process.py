@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -136,10 +137,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mirror_realm.deployments.prefect_process")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--socket", type=int, required=True, help="an inherited listening socket on that port"
+    )
     options = parser.parse_args(arguments)
     files = Files(options.home)
     os.environ.update(server_environment(files, options.port))
-    asyncio.run(_serve(_server(options.port), files))
+    listening = socket.socket(fileno=options.socket)
+    asyncio.run(_serve(_server(options.port), files, listening))
 
 
 def _server(port: int) -> Any:
@@ -170,12 +175,12 @@ def _server(port: int) -> Any:
     return Server(config)
 
 
-async def _serve(server: Any, files: Files) -> None:
+async def _serve(server: Any, files: Files, listening: socket.socket) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, server.handle_exit)
     watch = asyncio.create_task(_end_when_unused(server, files))
     try:
-        await server.serve()
+        await server.serve(sockets=[listening])
     finally:
         watch.cancel()
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -150,12 +151,16 @@ def _launch(
         announce("starting the Prefect server, about 5 s")
     else:
         announce("starting the Prefect server (first start: creating its database, about 15 s)")
-    chosen = _choose_port(files, port)
+    # The port is held from here on: chosen and bound later, another program could take it in between, and its
+    # answer be taken for our server's.
+    listening = _listen(files, port)
+    chosen = int(listening.getsockname()[1])
     command = [sys.executable, "-m", "mirror_realm.deployments.prefect_process"]
     log = processes.open_log(files.log)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [*command, "--home", str(files.home), "--port", str(chosen)],
+            [*command, "--home", str(files.home), "--port", str(chosen), "--socket", str(listening.fileno())],
+            pass_fds=(listening.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -167,6 +172,7 @@ def _launch(
         )
     finally:
         os.close(log)
+        listening.close()
     started = processes.identity(process.pid)
     if started is None:
         raise _did_not_start(files, "it ended at once")
@@ -175,22 +181,19 @@ def _launch(
     return process, (started, chosen)
 
 
-def _choose_port(files: Files, wanted: int | None) -> int:
-    if wanted is not None:
-        if not processes.port_is_free(wanted):
-            raise RealmError(
-                Code.UNAVAILABLE,
-                f"port {wanted} is taken",
-                hint="choose another port, or none for a free one",
-            )
-        return wanted
+def _listen(files: Files, wanted: int | None) -> socket.socket:
+    """A listening socket: on the port that is wanted, else on that of the last time, Prefect's own, or a free one."""
     remembered: list[int] = []
     with contextlib.suppress(OSError, ValueError):
         remembered = [int(files.port.read_text(encoding="ascii"))]
-    for port in (*remembered, DEFAULT_PORT):
-        if processes.port_is_free(port):
-            return port
-    return processes.free_port()
+    for port in [wanted] if wanted is not None else [*remembered, DEFAULT_PORT, 0]:
+        with contextlib.suppress(OSError):
+            return processes.listen(port, HOST)
+    raise RealmError(
+        Code.UNAVAILABLE,
+        f"port {wanted} is taken" if wanted is not None else "no port is free",
+        hint="choose another port, or none for a free one",
+    )
 
 
 def _await_health(files: Files, found: tuple[processes.Identity, int], timeout: float) -> None:

@@ -179,6 +179,19 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A listening socket on ``port`` (0: a free one); OSError when another program has it."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

@@ -16,6 +16,8 @@ from prefect.exceptions import InfrastructureNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from ..core.errors import Code, RealmError
+
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
@@ -52,13 +54,16 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmWorkerResul
     ) -> WarmWorkerResult:
         """Load the flow by its deployment's module path and run it here."""
         identifier = str(flow_run.id)
-        if task_status:
-            task_status.started(identifier)
         deployment = (
             await self.client.read_deployment(flow_run.deployment_id) if flow_run.deployment_id else None
         )
         flow = await asyncio.to_thread(load_entrypoint, deployment.entrypoint if deployment else None)
-        task = asyncio.create_task(run_flow_async(flow, flow_run=flow_run, return_type="state"))
+        run = run_flow_async(
+            flow, flow_run=flow_run, parameters=dict(flow_run.parameters), return_type="state"
+        )
+        task = asyncio.create_task(run)
+        if task_status:  # Only now: what failed before is a submission that failed, and the flow run says so.
+            task_status.started(identifier)
         self._running[identifier] = task
         try:
             await task
@@ -76,12 +81,19 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmWorkerResul
 
 
 def load_entrypoint(entrypoint: str | None) -> Any:
-    """The flow that a deployment names by module path; a registered workflow's source is made anew if it is missing."""
+    """The flow that a deployment names by module path; a registered workflow's source is made anew if it is missing.
+
+    Raises FAILED_PRECONDITION for any other entrypoint: what a work pool's deployment names is not run as code here.
+    """
     from prefect.flows import load_flow_from_entrypoint
 
     prefix = "mirror_realm.flows.compiled."
     if not entrypoint or not entrypoint.startswith(prefix):
-        raise InfrastructureNotFound(f"the deployment's entrypoint {entrypoint!r} is not a compiled workflow")
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"the deployment's entrypoint {entrypoint!r} is not a compiled workflow",
+            hint="deploy with `realm deploy`, or use a work pool of another type",
+        )
     _ensure_source(entrypoint.removeprefix(prefix).partition(".")[0])
     return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
 

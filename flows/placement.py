@@ -15,7 +15,7 @@ SOFT = frozenset({"CPU_MILLIS", "MEMORY_MB"})
 """Resources that count only where the cluster declares them."""
 
 Workers = Mapping[str, Mapping[str, float]]
-"""Worker address → the resources it declares."""
+"""Worker name → the resources it declares."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,8 @@ class DaskRunner:
         if time.monotonic() - self._workers_at > 2.0:
             identity: Any = await self.client.scheduler.identity(n_workers=-1)  # pyright: ignore[reportOptionalMemberAccess]
             self._workers = {
-                address: dict(w.get("resources") or {}) for address, w in identity["workers"].items()
+                str(w.get("name") or address): dict(w.get("resources") or {})
+                for address, w in identity["workers"].items()
             }
             self._workers_at = time.monotonic()
             self._seen.update(

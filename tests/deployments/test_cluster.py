@@ -15,14 +15,8 @@ from mirror_realm.core.resources import Gpu, Resources
 from mirror_realm.core.settings import load_settings
 from mirror_realm.deployments import cluster as clusters
 from mirror_realm.deployments import gpus, processes, workers
-from mirror_realm.deployments.cluster import (
-    has_gpu,
-    judge,
-    open_cluster,
-    open_cluster_async,
-    satisfiable,
-    satisfiable_async,
-)
+from mirror_realm.deployments.cluster import open_cluster
+from mirror_realm.flows.placement import place
 
 H100 = gpus.GpuDevice("0", "GPU-aaaa-1111", "NVIDIA H100 80GB HBM3", 81559)
 T4 = gpus.GpuDevice("1", "GPU-bbbb-2222", "Tesla T4", 15360)
@@ -82,24 +76,19 @@ def test_nodes_may_start_processes_of_their_own(cluster):
 
 
 def test_what_the_cluster_can_run(cluster):
-    light = Resources(cpu_millis=8000, memory_mb=10**6).dask(gpu=False)
-    verdict = satisfiable(cluster.client, light)
-    assert verdict
-    assert verdict.request == {}, "CPU and memory count only where the cluster declares them"
-    needs_gpu = Resources(gpu=Gpu.REQUIRED, gpu_memory_mb=8000).dask(gpu=True)
-    refused = satisfiable(cluster.client, needs_gpu)
-    if not has_gpu(cluster.client):
-        assert not refused
-        assert "lacks GPU 1 (it declares 0), VRAM_MB 8000" in str(refused.reason)
-        assert refused.closest in {"cpu-0", "cpu-1"}
+    identity = cluster.client.scheduler_info(n_workers=-1)
+    offers = {str(w["name"]): w["resources"] for w in identity["workers"].values()}
+    light = place(Resources(cpu_millis=8000, memory_mb=10**6), offers)
+    assert light.request == {}, "CPU and memory count only where the cluster declares them"
+    if not gpus.find_gpus():
+        with pytest.raises(RealmError, match=r"cpu-[01], lacks GPU 1"):
+            place(Resources(gpu=Gpu.REQUIRED, gpu_memory_mb=8000), offers)
 
 
 async def test_async_code_connects_by_address(cluster):
     client = await cluster.connect()
     try:
         assert await client.submit(sum, [1, 2]) == 3
-        assert not await satisfiable_async(client, {"SOMETHING": 1})
-        assert await satisfiable_async(client, {})
     finally:
         await client.close()
 
@@ -124,14 +113,6 @@ def test_a_configured_scheduler_that_is_not_there(home):
     assert address in str(raised.value)
     assert "MIRROR_REALM_DASK_SCHEDULER" in (raised.value.hint or "")
     assert time.monotonic() - began < 30
-
-
-async def test_a_gpu_that_is_needed_and_missing(home, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(RealmError) as raised:
-        await open_cluster_async(load_settings(), processes=1, need_gpu=True)
-    assert raised.value.code is Code.INSUFFICIENT_RESOURCES
-    eventually(lambda: not list((home / "dask").glob("**/worker-*")))
 
 
 @pytest.mark.slow
@@ -280,11 +261,14 @@ def test_gpu_requests_against_gpu_workers():
         (Resources(gpu=Gpu.REQUIRED, accelerator="nvidia-h100", gpu_count=2), False),
         (Resources(gpu=Gpu.REQUIRED, accelerator="nvidia-a100"), False),
     ]:
-        assert bool(judge(resources.dask(gpu=True), offers)) is ok, resources
-    too_large = judge({"GPU": 1, "VRAM_MB": 100_000}, offers)
-    assert too_large.closest in {"gpu-0", "gpu-1"}
-    assert judge({"CPU_MILLIS": 2000}, {"a": {"CPU_MILLIS": 1000}, "b": {}}).reason is not None
-    assert judge({}, {}).reason == "the Dask cluster has no workers"
+        assert gpu_place(resources, offers) is ok, resources
+
+
+def gpu_place(resources, offers):
+    try:
+        return place(resources, offers).gpu
+    except RealmError:
+        return False
 
 
 def test_what_nvidia_smi_says():
@@ -306,7 +290,8 @@ def test_what_nvidia_smi_says():
 
 
 def test_clusters_of_this_machine_agree_with_nvidia_smi(cluster):
-    assert has_gpu(cluster.client) is bool(gpus.find_gpus())
+    declared = any("GPU" in worker.resources for worker in cluster.workers)
+    assert declared is bool(gpus.find_gpus())
 
 
 def test_dask_logs_go_to_the_file(home, capfd):

@@ -210,9 +210,8 @@ async def test_a_deployment_has_everything_and_runs_from_prefect(prefect, tmp_pa
 
     task = asyncio.create_task(serve(settings()))
     try:
-        run = await ask(
-            prefect, "POST", f"/deployments/{made.id}/create_flow_run", parameters={"input": {"value": 5}}
-        )
+        given = {"input": {"value": 5}}
+        run = await ask(prefect, "POST", f"/deployments/{made.id}/create_flow_run", parameters=given)
         ended = await eventually(
             lambda: ask(prefect, "GET", f"/flow_runs/{run['id']}"),
             lambda r: task.done() or r["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED"),
@@ -227,7 +226,9 @@ async def test_a_deployment_has_everything_and_runs_from_prefect(prefect, tmp_pa
     with Store.open(settings().database) as store:
         instance = store.instances.list()[0]
         assert instance.flow_run_id == run["id"]
-        assert instance_result(store, instance.id)["output"] == {"end": {"value": 3}}
+        result = instance_result(store, instance.id)
+        assert result["nodes"]["起点"]["output"] == {"value": 6}
+        assert result["output"] == {"end": {"value": 3}}
 
 
 async def test_serve_dispatches_files_as_runs_of_the_deployment(prefect, tmp_path, home):
