@@ -52,6 +52,8 @@ def build() -> App:
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=False),
     )
+    # cyclopts would end the process silently; faults.report() says that it was stopped.
+    app.suppress_keyboard_interrupt = app.meta.suppress_keyboard_interrupt = False
     app["--help"].group = EVERYWHERE
     app["--version"].group = EVERYWHERE
     for place, (name, target, group) in enumerate(COMMANDS):

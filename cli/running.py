@@ -162,8 +162,6 @@ def _execute(
     *,
     silent: bool,
 ) -> dict[str, Any]:
-    import asyncio
-
     from .logs import engines_quiet
     from .progress import progress
 
@@ -172,10 +170,10 @@ def _execute(
     say: Callable[[str], None] = (lambda line: None) if silent else out.say
     display = progress(out, [(node.node_id, node.type) for node in definition.nodes], silent=silent)
     with engines_quiet(out):
-        from ..deployments.run import run_workflow
+        from ..deployments.run import run_to_end, run_workflow
 
         with display:
-            return asyncio.run(
+            return run_to_end(
                 run_workflow(
                     analysis,
                     input=given,

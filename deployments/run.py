@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..compiler import Analysis, analyze, compile_workflow
 from ..core.errors import Code, RealmError
@@ -16,6 +18,8 @@ from ..core.settings import Settings, settings
 from ..flows.environment import Event
 from ..flows.results import instance_result
 from .surroundings import Announce, Surroundings, quiet, surroundings
+
+T = TypeVar("T")
 
 
 async def run_workflow(
@@ -82,6 +86,23 @@ def with_parameters(analysis: Analysis, parameters: Mapping[str, Mapping[str, An
     return changed
 
 
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run`` that SIGTERM ends as Ctrl-C does: in order, with the instance decided. KeyboardInterrupt then."""
+
+    def interrupt(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(flow: Any) -> None:
     """The command line of an emitted module: ``python flow.py [--input JSON] [--engine local]``."""
     import argparse
@@ -94,7 +115,7 @@ def main(flow: Any) -> None:
     arguments = parser.parse_args()
     try:
         given = json.loads(arguments.input)
-        result = asyncio.run(_main(flow, given, tuple(Path(root) for root in arguments.root)))
+        result = run_to_end(_main(flow, given, tuple(Path(root) for root in arguments.root)))
     except json.JSONDecodeError as error:
         parser.error(f"--input is not JSON: {error}")
     except RealmError as error:

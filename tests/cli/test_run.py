@@ -176,3 +176,29 @@ def test_the_sample_is_what_its_script_makes(tmp_path):
         # Another Pillow may encode otherwise; the picture must be the same to the eye.
         difference = np.asarray(new, np.float32) - np.asarray(committed, np.float32)
     assert float(np.mean(difference**2)) < 10
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_and_its_instance_is_canceled(project, home, signum):
+    (project / "wait.yaml").write_text(
+        "name: wait\nnodes:\n  - {node_id: w, type: control/delay, parameters: {duration: 60s}}\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mirror_realm.cli", "run", "wait.yaml", "--engine", "local"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert "w running" in process.stderr.readline()
+    process.send_signal(signum)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped" in said
+    assert "Traceback" not in said
+    from mirror_realm.core.settings import settings
+    from mirror_realm.store import Store
+
+    with Store.open(settings().database) as store:
+        assert [str(i.status) for i in store.instances.list()] == ["canceled"]
