@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,14 @@ GRACE = 5.0
 """Seconds that an attempt past its timeout has to end by itself before it is given up."""
 REAPPEAR = 30.0
 """Seconds that a worker which was there and died may take to come back."""
+
+STARTED_AFTER = 0.05
+"""Seconds after which a running attempt says that it started; its timeout counts from then."""
+
+RELEASE_AFTER = 0.05
+"""Seconds after which the cluster may forget a small outcome that we have."""
+SEND_INTERVAL = 0.002
+"""Seconds that our client gathers messages to the scheduler; Dask's own 10 ms are most of a small node's time."""
 
 Listener = Callable[[dict[str, Any]], None]
 """Called in the event loop with what a running attempt reports: started, progress."""
@@ -107,6 +116,9 @@ class DaskRunner:
         self._workers_at = -REAPPEAR
         self._seen: dict[str, dict[str, float]] = {}
         client.subscribe_topic(self._topic, self._heard)
+        stream: Any = client.scheduler_comm
+        if getattr(stream, "interval", None):  # Dask's own attribute: should it go, we are only slower.
+            stream.interval = SEND_INTERVAL
 
     @classmethod
     async def connect(cls, address: str) -> DaskRunner:
@@ -153,7 +165,8 @@ class DaskRunner:
             raise
         finally:
             self._listeners.pop(identity, None)
-            future.release()
+            # Soon, not now: the message would fill the batch that the next node's submission then waits for.
+            asyncio.get_running_loop().call_later(RELEASE_AFTER, future.release)
 
     async def _outcome(self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor) -> NodeOutcome:
         from distributed import CancelledError, KilledWorker
@@ -257,22 +270,26 @@ class _Monitor:
 
 
 def run_on_worker(call: NodeCall) -> NodeOutcome:
-    """What a Dask worker executes: say that the attempt started here, then execute it."""
+    """What a Dask worker executes: the attempt. One that is not over at once says that it started, and where."""
     from distributed import get_worker
 
     worker = get_worker()
-    name = str(worker.name)
-    worker.log_event(
-        call.progress_topic or "mirror-realm",
-        {
-            "kind": "started",
-            "execution_key": call.execution_key,
-            "attempt": call.attempt,
-            "worker": name,
-            "address": worker.address,
-        },
-    )
-    return execute(call)
+    event = {
+        "kind": "started",
+        "execution_key": call.execution_key,
+        "attempt": call.attempt,
+        "worker": str(worker.name),
+        "address": worker.address,
+    }
+    topic = call.progress_topic or "mirror-realm"
+    # Not at once: a worker sends its messages in batches, and the result of a quick node would wait for the next one.
+    say = threading.Timer(STARTED_AFTER, worker.log_event, (topic, event))
+    say.daemon = True
+    say.start()
+    try:
+        return execute(call)
+    finally:
+        say.cancel()
 
 
 def failed(call: NodeCall, error: ErrorRecord, worker: str | None = None) -> NodeOutcome:
