@@ -12,7 +12,7 @@ from typing import Any
 from ..close_matches import closest, listed
 from ..diagnostics import Diagnostic, Path
 from ..document import Document, MapMark
-from ..model import Definition, EdgeDefinition, NodeDefinition, Trigger
+from ..model import TRIGGER_CONFIGS, Definition, EdgeDefinition, NodeDefinition, Trigger
 from .rewriting import Draft, drop
 
 Vocabulary = Mapping[str, tuple[str, ...]]
@@ -100,6 +100,8 @@ def _level(
     for key in [key for key in tree if key not in words]:
         meant = closest(key, words, SYNONYMS[level])
         hint = f"did you mean {meant!r}?" if meant else f"{_WHERE[level]} has {listed(words, 24)}"
+        if level == "triggers" and key in _config_keys(tree):
+            hint = f"put it under config: {{{key}: …}}"
         draft.diagnostics.append(
             draft.document.report(
                 "MR111", f"unknown key {key!r} in {_WHERE[level]}", (*path, key), hint=hint, key=True
@@ -109,3 +111,9 @@ def _level(
             draft.rename(tree, mark, path, {key: meant})
         else:
             drop(tree, mark, key)
+
+
+def _config_keys(trigger: dict[str, Any]) -> frozenset[str]:
+    """The keys that this trigger's ``config`` takes: written beside ``type``, they are only misplaced."""
+    config = TRIGGER_CONFIGS.get(str(trigger.get("type")))
+    return frozenset(config.model_fields) if config else frozenset()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..validate import UNNAMED
 from .errors import ExpressionError, close, did_you_mean
 from .mapping import compile_path, is_path
 from .positions import Places
@@ -150,7 +151,10 @@ class _Checker:
             found.extend(finding)
             return result
 
-        found += typecheck(hole.expression, shape, self.by_id, condition=condition)
+        checked = typecheck(hole.expression, shape, self.by_id, condition=condition)
+        # What a name that is wrong would have been is not known: its uses are not judged beside it.
+        lost = any(finding.kind == "node" for finding in found)
+        found += [finding for finding in checked if not (lost and finding.kind in ("type", "condition"))]
         seen: set[tuple[str, int | None]] = set()
         for finding in found:
             if (finding.message, finding.start) not in seen:
@@ -172,7 +176,13 @@ class _Checker:
         name = str(reference.path[0])
         node_id = node_key(self.by_id, name)
         if node_id is None:
-            hint = did_you_mean(name, self.by_id) or "the nodes are " + ", ".join(list(self.by_id)[:8])
+            known = [one for one in self.by_id if not one.startswith(UNNAMED)]
+            hyphened = [one for one in known if one.startswith(f"{name}-")]
+            if len(hyphened) == 1:
+                spelled = hyphened[0].replace("-", "_")
+                hint = f"write nodes.{spelled} or nodes[{hyphened[0]!r}]: a bare hyphen subtracts"
+            else:
+                hint = did_you_mean(name, known) or "the nodes are " + ", ".join(known[:8])
             return ANYTHING, [_at(reference, 1, "node", f"there is no node {name!r}", hint)]
         if problem := self._order_problem(node_id, reader):
             return ANYTHING, [_at(reference, 1, "order", *problem)]

@@ -327,3 +327,9 @@ def test_a_variable_of_a_definition_without_variables():
     )
     (found,) = findings(text)
     assert (found.code, found.hint) == ("MR303", "declare it: variables: {nothing: …}")
+
+
+def test_a_bare_hyphen_is_one_finding_with_the_spelling():
+    (found,) = findings(FRAME.format(closed="", line='when: "nodes.pre-01.width > 1"'))
+    assert found.code == "MR201"
+    assert found.hint == "write nodes.pre_01 or nodes['pre-01']: a bare hyphen subtracts"
