@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,11 @@ POLL = 1.0
 FINISH = 10.0
 """Seconds that a flow run whose instance is decided has to report its state when the dispatcher stops."""
 
+RETRY_AFTER = 10.0
+"""Seconds until an instance that the engine did not take is tried again."""
+MOST_FAULTS = 12
+"""Tries after which it is failed, with the last fault."""
+
 LoadFlow = Callable[[str, str], Any]
 
 
@@ -41,6 +47,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting: list[Instance] = []
+        self._faults: Counter[str] = Counter()
         self.owner = f"{socket.gethostname()}:{around.environment.settings.home}"
 
     def wake(self) -> None:
@@ -51,15 +59,15 @@ class Dispatcher:
         """Dispatch until cancelled; then cancel what runs and leave it to be carried on."""
         journal, store = self._around.environment.journal, self._around.store
         await journal.call(store.instances.release, self.owner)
-        left = await journal.call(self._left_running)
-        if left:
-            log.info("carrying on %d instances that the last process left", len(left))
+        self._waiting = await journal.call(self._left_running)
+        if self._waiting:
+            log.info("carrying on %d instances that the last process left", len(self._waiting))
         try:
             while True:
                 self._wake.clear()
                 free = self._most - len(self._running)
-                while left and free > 0:
-                    self._start(left.pop(0))
+                while self._waiting and free > 0:
+                    self._start(self._waiting.pop(0))
                     free -= 1
                 if free > 0:
                     for instance in await journal.call(store.instances.claim, free, self.owner):
@@ -113,9 +121,18 @@ class Dispatcher:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            # A fault here must neither stop the dispatcher nor leave the instance without a verdict.
+            # A fault here must neither stop the dispatcher nor leave the instance without a verdict. An engine that is
+            # away for a while (the Prefect server restarts) must not fail every instance that comes meanwhile.
+            self._faults[instance.id] += 1
             log.exception("instance %s could not be run", instance.id)
-            await self._give_up(instance, error)
+            if isinstance(error, RealmError) or self._faults[instance.id] >= MOST_FAULTS:
+                await self._give_up(instance, error)
+            else:
+                self._loop.call_later(RETRY_AFTER, self._again, instance)
+
+    def _again(self, instance: Instance) -> None:
+        self._waiting.append(instance)
+        self._wake.set()
 
     async def _run(self, flow: Any, instance: Instance) -> None:
         from ..flows.instances import trigger_of
