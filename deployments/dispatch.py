@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +48,7 @@ class Dispatcher:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._waiting: list[Instance] = []
         self._faults: Counter[str] = Counter()
-        self.owner = f"{socket.gethostname()}:{around.environment.settings.home}"
+        self.owner = around.environment.owner
 
     def wake(self) -> None:
         """Look for pending instances now. Callable from any thread."""
@@ -70,12 +69,21 @@ class Dispatcher:
                     self._start(self._waiting.pop(0))
                     free -= 1
                 if free > 0:
-                    for instance in await journal.call(store.instances.claim, free, self.owner):
+                    for instance in await self._claim(free):
                         self._start(instance)
                 await self._next_look()
         finally:
             await self._stop()
             await journal.call(store.instances.release, self.owner)
+
+    async def _claim(self, most: int) -> list[Instance]:
+        try:
+            return await self._around.environment.journal.call(
+                self._around.store.instances.claim, most, self.owner
+            )
+        except RealmError as error:
+            log.warning("pending instances cannot be read now: %s", error)  # The next look tries again.
+            return []
 
     async def _stop(self) -> None:
         """Cancel what runs. A run whose instance is decided only tells Prefect so: that it may finish."""
@@ -149,6 +157,9 @@ class Dispatcher:
                 log.info("instance %s: %s", instance.id, error)
             return
         await run_deployed(flow, parameters, instance)
+        left = await self._around.environment.journal.instance(instance.id)
+        if not left.status.terminal:  # It broke before or without a verdict; Prefect keeps why in its state.
+            raise RuntimeError(f"the flow run ended and left the instance {left.status}")
 
     async def _give_up(self, instance: Instance, error: Exception) -> None:
         record = (

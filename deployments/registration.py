@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,7 +120,7 @@ def _materialise(row: WorkflowVersion, settings: Settings, created: bool) -> Reg
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ..compiler import Analysis, analyze, compile_workflow
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings, settings
+from ..core.status import InstanceStatus
 from ..flows.environment import Event
 from ..flows.results import instance_result
 from .surroundings import Announce, Surroundings, quiet, surroundings
@@ -55,12 +56,16 @@ async def execute(
     """Persist an instance, run ``flow`` for it, and return its result."""
     instance_id = await around.environment.journal.call(_persist, flow, around, input or {}, trigger or {})
     call = {"input": dict(input or {}), "trigger": dict(trigger or {}), "instance_id": instance_id}
-    if around.engine == "local":
-        with contextlib.suppress(RealmError):  # It is journaled, and the result shows it.
-            await flow(**call)
-    else:
-        state = await flow(**call, return_state=True)
-        await _surface(state, instance_id, around)
+    try:
+        if around.engine == "local":
+            with contextlib.suppress(RealmError):  # It is journaled, and the result shows it.
+                await flow(**call)
+        else:
+            state = await flow(**call, return_state=True)
+            await _surface(state, instance_id, around)
+    except BaseException:
+        await _forget(instance_id, around)
+        raise
     result = await around.environment.journal.call(instance_result, around.store, instance_id)
     return {**result, "prefect_url": _flow_run_url(around, result)}
 
@@ -159,6 +164,7 @@ def _persist(flow: Any, around: Surroundings, input: Mapping[str, Any], trigger:
         input=dict(input),
         trigger_type=str(trigger.get("type") or "manual"),
         trigger_payload=trigger.get("payload"),
+        claimed_by=around.environment.owner,  # Else a `realm serve` of the same database would run it too.
     )
     return around.store.instances.create(new)[0].id
 
@@ -173,6 +179,14 @@ async def _surface(state: Any, instance_id: str, around: Surroundings) -> None:
         raise RealmError(
             Code.INTERNAL_ERROR, f"the flow run ended as {state.name} without deciding {instance_id}"
         )
+
+
+async def _forget(instance_id: str, around: Surroundings) -> None:
+    """An instance that never began must not wait for a server that would run it behind the person's back."""
+    journal = around.environment.journal
+    if (await journal.instance(instance_id)).status is InstanceStatus.PENDING:
+        error = {"code": Code.CANCELLED.value, "message": "the run ended before it began"}
+        await journal.transition(instance_id, InstanceStatus.CANCELED, error=error)
 
 
 def _flow_run_url(around: Surroundings, result: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -88,7 +89,8 @@ def load_entrypoint(entrypoint: str | None) -> Any:
     from prefect.flows import load_flow_from_entrypoint
 
     prefix = "mirror_realm.flows.compiled."
-    if not entrypoint or not entrypoint.startswith(prefix):
+    # Whole, not only its beginning: Prefect takes anything with a colon for the path of a file.
+    if not entrypoint or not re.fullmatch(re.escape(prefix) + r"[A-Za-z_]\w*\.[^\W\d]\w*", entrypoint):
         raise RealmError(
             Code.FAILED_PRECONDITION,
             f"the deployment's entrypoint {entrypoint!r} is not a compiled workflow",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,6 +39,12 @@ class Environment:
     roots: tuple[Path, ...] = ()
     on_event: Callable[[Event], None] = _ignore
     resumable: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Who runs the instances of this process, as their rows say: a home's server, or one run of a person's."""
+        host = socket.gethostname()
+        return f"{host}:{self.settings.home}" if self.resumable else f"run:{host}:{os.getpid()}"
 
 
 _current: ContextVar[Environment | None] = ContextVar("mirror_realm_environment", default=None)

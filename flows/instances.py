@@ -84,6 +84,7 @@ def _create(run: Run, flow_run_id: str | None) -> Instance:
         # A Prefect flow run that is retried or redelivered finds the instance that it began.
         idempotency_key=f"flow-run:{flow_run_id}" if flow_run_id else None,
         definition_hash=run.workflow.definition.removeprefix("sha256:") or None,
+        claimed_by=run.env.owner,
     )
     return run.env.journal.store.instances.create(new)[0]
 

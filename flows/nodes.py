@@ -49,6 +49,8 @@ async def drive(run: Run, handle: Handle, incoming: Sequence[Edge]) -> None:
                 await _skip(run, handle, incoming, verdict.reason)
             else:
                 await _execute(run, handle, incoming, call)
+        if not handle.status.terminal:
+            raise RealmError(Code.INTERNAL_ERROR, f"node {handle.node.id!r} ended without a verdict")
         if handle.status is NodeStatus.FAILED and not passes(handle) and run.failure is None:
             run.failure = handle
     except asyncio.CancelledError:

@@ -47,6 +47,7 @@ class PrefectEngine:
         async def attempt(after: object) -> State[Any]:
             nonlocal attempts, failure
             attempts += 1
+            failure = None  # Of this attempt: should the body break, an earlier one's must not stand for it.
             failure = await body(attempts)
             return _failed(failure.error) if failure is not None else Completed(message=handle.summary)
 

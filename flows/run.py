@@ -150,12 +150,16 @@ class Run:
             await self._stack.aclose()
 
     async def _finish(self) -> None:
+        elapsed = asyncio.get_running_loop().time() - self.started
+        limit = asyncio.timeout(max(0.0, self.timeout - elapsed))
         try:
-            elapsed = asyncio.get_running_loop().time() - self.started
-            async with asyncio.timeout(max(0.0, self.timeout - elapsed)):
+            async with limit:
                 await asyncio.gather(*self._tasks)
-        except TimeoutError:
+        except TimeoutError as error:
             await self._stop()
+            if not limit.expired():  # A fault inside that happens to be of this type.
+                await self._interrupted(error)
+                raise
             message = f"instance {self.instance_id} ran past its timeout of {format_duration(self.timeout)}"
             await self._fail(
                 ErrorRecord(Code.DEADLINE_EXCEEDED, message, hint="raise the definition's `timeout`")
@@ -220,10 +224,12 @@ class Run:
 
     async def _record(self, *, failed: bool) -> None:
         """The media library's rows, before the instance is decided: dying in between repeats them harmlessly."""
-        handles = list(self.handles.values())
-        await self.env.journal.call(
-            media.record, self.env.journal.store, self.instance_id, handles, failed=failed
-        )
+        handles, store = list(self.handles.values()), self.env.journal.store
+        try:
+            await self.env.journal.call(media.record, store, self.instance_id, handles, failed=failed)
+        except Exception:
+            # Rows of the library are a view of the outputs, which may be anybody's: they must not decide an instance.
+            log.exception("the media library's rows of instance %s could not be written", self.instance_id)
 
     async def _publish(self) -> None:
         if self.engine.name == "prefect":

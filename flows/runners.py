@@ -82,19 +82,25 @@ class ThreadRunner:
         def report(event: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(listen, event)
 
+        started = asyncio.Event()
+
         def attempt() -> NodeOutcome:
+            loop.call_soon_threadsafe(started.set)
             report({"kind": "started", "worker": f"thread-{os.getpid()}"})
             return execute(call, report=report)
 
-        future = loop.run_in_executor(self._pool, attempt)
+        queued = self._pool.submit(attempt)
+        future = asyncio.wrap_future(queued)
         try:
+            await started.wait()  # Waiting for a free thread is not the node's time.
             async with asyncio.timeout(call.timeout + GRACE):
                 return await asyncio.shield(future)
         except TimeoutError:
             cancel(call.execution_key, call.attempt)
             return failed(call, overdue(call))
         except asyncio.CancelledError:
-            cancel(call.execution_key, call.attempt)
+            if not queued.cancel():
+                cancel(call.execution_key, call.attempt)
             raise
 
     async def close(self) -> None:
@@ -146,6 +152,10 @@ class DaskRunner:
             placement = await self.place(resources)
         except RealmError as error:
             return failed(call, error.record)
+        except (OSError, TimeoutError) as error:
+            return failed(
+                call, RealmError(Code.UNAVAILABLE, f"the Dask scheduler does not answer: {error}").record
+            )
         call = replace(call, gpu=placement.gpu, progress_topic=self._topic)
         identity = (call.execution_key, call.attempt)
         monitor = _Monitor(listen)

@@ -43,7 +43,8 @@ class Instances:
                 .values(
                     id=new_id("instance"),
                     status=InstanceStatus.PENDING,
-                    created_at=datetime.now(UTC),
+                    created_at=(now := datetime.now(UTC)),
+                    claimed_at=now if new.claimed_by else None,
                     retry_count=0,
                     **asdict(new),
                 )

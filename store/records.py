@@ -53,6 +53,8 @@ class NewInstance:
     parent_instance_id: str | None = None
     workflow_id: str | None = None
     definition_hash: str | None = None
+    claimed_by: str | None = None
+    """Who runs it at once; ``None`` leaves it to a dispatcher."""
     project_id: str = DEFAULT_PROJECT
 
 

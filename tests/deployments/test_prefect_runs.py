@@ -152,6 +152,40 @@ async def test_a_fault_of_ours_fails_the_instance_and_never_passes_for_a_result(
     assert "a fault of ours" in result["error"]["message"]
 
 
+async def test_a_fault_of_ours_on_a_retry_is_one_too(prefect, tmp_path, monkeypatch):
+    from mirror_realm.flows.runners import DaskRunner
+
+    whole = DaskRunner.run
+
+    async def broken(self, call, *rest):
+        if call.attempt > 1:
+            raise OSError("a fault of ours")
+        return await whole(self, call, *rest)
+
+    monkeypatch.setattr(DaskRunner, "run", broken)
+    result = await run_workflow(definition(tmp_path), input={"value": 1})
+    assert result["status"] == "failed"
+    assert "a fault of ours" in result["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "entrypoint",
+    [
+        None,
+        "flow.py:flow",
+        "mirror_realm.flows.compiled.x/../up/evil.py:f",
+        "mirror_realm.flows.compiled.x.y.z",
+        "os.system",
+    ],
+)
+def test_only_compiled_workflows_are_loaded(entrypoint):
+    from mirror_realm.core.errors import RealmError
+    from mirror_realm.deployments.worker import load_entrypoint
+
+    with pytest.raises(RealmError, match="not a compiled workflow"):
+        load_entrypoint(entrypoint)
+
+
 async def test_a_worker_killed_in_the_middle_costs_an_attempt(prefect, tmp_path):
     ledger = tmp_path / "ledger"
     path = tmp_path / "sleepy.yaml"

@@ -314,3 +314,37 @@ async def test_on_error_fallback_is_one_more_try_with_its_parameters(env):
         "n", "test/fail", parameters={"times": 99, "code": "NOT_FOUND"}, on_error={"fallback": {}}
     )
     assert (await run(env, lambda r: r.start(declared)))["status"] == "failed"
+
+
+async def test_an_output_that_only_looks_like_media_decides_nothing(env):
+    original = {"sha256": "0" * 64, "name": "a.jpg", "size": "12 kB"}
+    given = {"original": original, "image": {"source_sha256": "0" * 64}}
+    result = await run(env, lambda r: r.start(node("n", "control/set", parameters={"values": given})))
+    assert result["status"] == "completed"
+
+
+async def test_waiting_for_a_free_thread_is_not_the_nodes_time(env, tmp_path):
+    ledger = str(tmp_path / "ledger")
+
+    def build(r):
+        for number in range(6):  # four threads
+            options = {"timeout": 0.5, "retry": Retry(max_attempts=1)}
+            r.start(
+                node(f"n{number}", "test/sleep", parameters={"seconds": 0.3, "ledger": ledger}, **options)
+            )
+
+    result = await run(env, build)
+    assert result["status"] == "completed"
+    assert Path(ledger).read_text().count("start") == 6
+
+
+async def test_a_persons_run_is_not_taken_by_a_server(env):
+    made = Run(declare())
+    async with made:
+        row = env.store.instances.get(made.instance_id)
+        assert row.claimed_by.startswith("run:")
+        made.start(node("n", "test/add"))
+    new = NewInstance(workflow="x", version="1", input={}, trigger_type="manual", claimed_by="run:me:1")
+    instance, _ = env.store.instances.create(new)
+    assert env.store.instances.claim(9, "a server") == []
+    assert env.store.instances.get(instance.id).claimed_at is not None
