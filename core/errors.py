@@ -194,3 +194,16 @@ class RealmError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions travel between processes (Dask, Prefect); the default would lose the record.
         return (RealmError.from_record, (self.record,))
+
+
+class StoreLost(RealmError):
+    """UNAVAILABLE: the journal could not be written for so long that its writer gave up. It says nothing about the
+    instance, which is carried on from what the journal holds."""
+
+
+class Superseded(RealmError):
+    """ABORTED: a newer life of the instance exists; whoever gets this must write nothing more."""
+
+
+NO_VERDICTS = (StoreLost, Superseded)
+"""Errors that end a run and decide nothing: no node has failed by them, and nothing is to be undone for them."""

@@ -5,7 +5,24 @@ from __future__ import annotations
 import secrets
 from typing import Literal
 
-Kind = Literal["workflow", "version", "instance", "node", "media", "task", "artifact", "event"]
+Kind = Literal[
+    "workflow",
+    "version",
+    "instance",
+    "node",
+    "media",
+    "task",
+    "artifact",
+    "event",
+    "space",
+    "person",
+    "face",
+    "clustering",
+    "wait",
+    "human-task",
+    "saga",
+    "runner",
+]
 
 _FORMS: dict[Kind, tuple[str, int]] = {
     "workflow": ("wf", 8),
@@ -16,6 +33,14 @@ _FORMS: dict[Kind, tuple[str, int]] = {
     "task": ("pt", 12),
     "artifact": ("art", 12),
     "event": ("evt", 12),
+    "space": ("space", 12),
+    "person": ("face", 8),
+    "face": ("fd", 12),
+    "clustering": ("cl", 12),
+    "wait": ("wait", 12),
+    "human-task": ("ht", 12),
+    "saga": ("saga", 8),
+    "runner": ("runner", 12),
 }
 
 

@@ -38,6 +38,12 @@ class Settings(BaseModel):
     s3_secret_key: str | None = Field(default=None, repr=False)
     s3_region: str = "us-east-1"
     models: Path | None = Field(default=None, description="Folder of model weights; default home/models")
+    models_shared: str | None = Field(
+        default=None, description="Folder or s3://bucket/prefix from which machines take model weights"
+    )
+    models_download: bool = Field(
+        default=False, description="Whether nodes may fetch missing model weights from their publishers"
+    )
     dask_scheduler: str | None = Field(
         default=None, description="Address of a Dask scheduler; default a local cluster"
     )
@@ -47,12 +53,30 @@ class Settings(BaseModel):
     max_payload_bytes: int = Field(
         default=1 << 20, ge=1024, description="Limit of one node's input or output JSON"
     )
+    reuse: bool = Field(
+        default=True, description="Whether media nodes give again what they gave for the same content"
+    )
     max_pixels: int = Field(default=200_000_000, ge=1, description="Limit of a decoded image")
     python_allow: tuple[str, ...] = Field(
         default=(), description="Import prefixes that script/python may call"
     )
     http_allow: tuple[str, ...] = Field(
         default=(), description="Private hosts or networks that http/request may reach"
+    )
+    breaker_failures: int = Field(
+        default=5, ge=0, description="Failures in a row after which a service is left alone; 0: never"
+    )
+    breaker_pause: float = Field(default=30.0, gt=0, description="Seconds for which it is left alone")
+    reconcile_interval: float = Field(
+        default=30.0, ge=1, description="Seconds between two passes of the reconciler under `realm serve`"
+    )
+    lease: float = Field(
+        default=60.0,
+        ge=15,
+        description="Seconds without a sign of life after which a process elsewhere is taken for dead",
+    )
+    recovery_days: float = Field(
+        default=7.0, gt=0, description="Days after which an instance that nobody carried on is failed"
     )
     nodes: tuple[str, ...] = Field(default=(), description="Importable modules with node types of your own")
     env_allow: tuple[str, ...] = Field(

@@ -53,7 +53,7 @@ INSTANCE_TRANSITIONS: Mapping[InstanceStatus, frozenset[InstanceStatus]] = {
     _I.PENDING: frozenset({_I.RUNNING, _I.FAILED, _I.CANCELED}),
     _I.RUNNING: frozenset({_I.COMPLETED, _I.FAILED, _I.CANCELED, _I.PAUSED, _I.WAITING, _I.COMPENSATING}),
     _I.PAUSED: frozenset({_I.RUNNING, _I.CANCELED, _I.FAILED}),
-    _I.WAITING: frozenset({_I.RUNNING, _I.CANCELED, _I.FAILED}),
+    _I.WAITING: frozenset({_I.RUNNING, _I.PAUSED, _I.CANCELED, _I.FAILED}),
     _I.COMPENSATING: frozenset({_I.FAILED, _I.CANCELED}),
     _I.FAILED: frozenset({_I.RETRYING}),
     _I.RETRYING: frozenset({_I.RUNNING, _I.FAILED, _I.CANCELED}),
