@@ -6,14 +6,21 @@ Never raises for a bad definition.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..core.errors import Code, RealmError
 from ..tasks.registry import Registry
-from .diagnostics import Diagnostic, Format, in_order, render
+from .diagnostics import Diagnostic, Format, Path, in_order, render
 from .document import Document
-from .graph import Graph, build_graph
+from .graph import Graph
+from .library import Library
 from .model import Definition
+from .scopes import Scope, build_scopes
+
+if TYPE_CHECKING:
+    from .verify.pool import Pool
 
 _MOST = 1000
 """Findings kept of one file; nobody reads more, and a generated file can have one on every line."""
@@ -23,17 +30,33 @@ _MOST = 1000
 class Analysis:
     """What the compiler knows of one definition.
 
-    ``definition`` is there when the form is right, ``graph`` whenever there are nodes to show; both may be
-    there beside errors. ``document`` is the canonical document with its positions, ``text`` the source.
+    ``definition`` is there when the form is right, ``scope`` (and its ``graph``) whenever there are nodes to show; both
+    may be there beside errors. ``document`` is the canonical document with its positions, ``text`` the source.
     """
 
     file: str | None
     text: str = field(repr=False)
     document: Document | None = field(repr=False)
     definition: Definition | None = field(repr=False)
-    graph: Graph | None = field(repr=False)
+    scope: Scope | None = field(repr=False)
     diagnostics: tuple[Diagnostic, ...]
     registry: Registry | None = field(default=None, repr=False, compare=False)
+    subworkflows: Mapping[Path, Analysis] = field(default_factory=dict, repr=False, compare=False)
+    """The analysed definition of each node that runs another workflow, by the node's path."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph of the definition's own nodes; ``scope`` has those inside them too."""
+        return self.scope.graph if self.scope else None
+
+    def node_keys(self) -> Iterator[str]:
+        """The id in the journal of every node, also of those inside others and in sub-workflows: ``each/resize``."""
+        for scope in self.scope.walk() if self.scope is not None else ():
+            prefix = f"{scope.key}/" if scope.key else ""
+            for node in scope.graph.nodes:
+                yield prefix + node.id
+                inner = self.subworkflows.get(node.path)
+                yield from (f"{prefix}{node.id}/{key}" for key in inner.node_keys()) if inner else ()
 
     @property
     def ok(self) -> bool:
@@ -70,36 +93,56 @@ def analyze(
     text: str | bytes | None = None,
     dialect: str | None = None,
     registry: Registry | None = None,
+    library: Library | None = None,
+    pool: Pool | None = None,
 ) -> Analysis:
     """Analyse the definition in the file ``path``, or in ``text`` (then ``path`` is only its name).
 
-    ``dialect`` overrides recognition; ``registry`` replaces the process's node types.
+    ``dialect`` overrides recognition; ``registry`` replaces the process's node types; ``library`` has the sub-workflows
+    (default: the folder of ``path``); ``pool`` are the workers that it is to fit, where that is asked.
     """
+    from ..tasks.registry import registry as installed
+    from .library import Folder
     from .source import load
 
     loaded = load(path, text=text)
     file = None if path is None else os.fspath(path)
     if loaded.document is None:
         return Analysis(file, loaded.text, None, None, None, in_order(loaded.diagnostics), registry)
-    return _analyze(loaded.document, loaded.diagnostics, dialect, registry)
+    if library is None:
+        library = Folder(os.path.dirname(file or "") or ".")
+    types = registry if registry is not None else installed()
+    return analyze_document(loaded.document, loaded.diagnostics, dialect, types, library, (), pool)
 
 
-def _analyze(
-    source: Document, found: tuple[Diagnostic, ...], dialect: str | None, registry: Registry | None
+def analyze_document(
+    source: Document,
+    found: tuple[Diagnostic, ...],
+    dialect: str | None,
+    types: Registry,
+    library: Library,
+    around: tuple[str, ...],
+    pool: Pool | None = None,
 ) -> Analysis:
-    from ..tasks.registry import registry as installed
-    from . import passes
+    """Analyse a loaded document. ``found`` are its loader's findings, ``around`` the names of the workflows of which it
+    is a part, outermost first."""
     from .checks import Subject, check
     from .dialects import rewrite
+    from .expressions.outputs import Outputs
+    from .subworkflows import subworkflows
     from .validate import validate
 
-    document, rewriting = rewrite(source, dialect)
+    document, rewriting = rewrite(source, dialect, types)
     valid = validate(document)
     found = (*found, *rewriting, *valid.diagnostics)
-    types = registry if registry is not None else installed()
-    written = build_graph(valid.document)
-    graph = passes.apply(written, valid.document)
-    found = (*found, *check(Subject(valid.document, written, graph, types, valid.mended, found)))
+    scope = build_scopes(valid.document, types)
+    inner, lost = subworkflows(valid.document, scope, types, library, around)
+    outputs = Outputs(valid.document, types, inner)
+    found = (
+        *found,
+        *lost,
+        *_enough(check(Subject(valid.document, scope, types, valid.mended, found, inner, outputs, pool))),
+    )
     wrong_form = any(d.severity == "error" for d in rewriting)
     definition = None if wrong_form else valid.definition
     return Analysis(
@@ -107,7 +150,26 @@ def _analyze(
         source.text,
         valid.document,
         definition,
-        graph if graph.nodes else None,
-        in_order(found)[:_MOST],
+        scope if scope.graph.nodes else None,
+        _most_of(found),
         types,
+        inner,
     )
+
+
+def _enough(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """``found``, until more is wrong than is ever shown."""
+    errors = 0
+    for one in found:
+        yield one
+        errors += one.severity == "error"
+        if errors > _MOST:
+            return
+
+
+def _most_of(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The first findings by position; errors before others where there are too many."""
+    all_of_them = in_order(found)
+    if len(all_of_them) <= _MOST:
+        return all_of_them
+    return in_order(sorted(all_of_them, key=lambda one: one.severity != "error")[:_MOST])

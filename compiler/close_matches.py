@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+_WORD = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_QUESTION = re.compile(rf"did you mean (?:{_WORD.pattern})(?: or (?:{_WORD.pattern}))*\?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -37,6 +40,18 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str | None:
     """
     found = _matches(word[:128], tuple(known), limit)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else None
+
+
+def suggestions(hint: str | None) -> tuple[str, ...]:
+    """The words that a hint of :func:`did_you_mean` asks about, best first; the inverse of it.
+
+    >>> suggestions("did you mean 'enhance-01' or 'b'?"), suggestions("add name: …")
+    (('enhance-01', 'b'), ())
+    """
+    question = _QUESTION.search(hint or "")
+    if question is None:
+        return ()
+    return tuple(ast.literal_eval(word) for word in _WORD.findall(question.group()))
 
 
 def listed(words: Iterable[str], limit: int = 12) -> str:

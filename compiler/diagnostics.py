@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from .snippets import snippet
@@ -49,6 +49,12 @@ CODES: Mapping[str, str] = {
     "MR128": "Error code",
     "MR130": "Accepted but not executed yet",
     "MR131": "No trigger",
+    "MR132": "Read from the environment",
+    "MR140": "Cache",
+    "MR141": "Compensation",
+    "MR142": "Handler of failed instances",
+    "MR143": "Error rule that never counts",
+    "MR150": "Mock of a node in a test file",
     "MR201": "Reference to a node that does not exist",
     "MR202": "Duplicate node id",
     "MR203": "A node that follows itself",
@@ -60,6 +66,26 @@ CODES: Mapping[str, str] = {
     "MR209": "The same edge twice",
     "MR210": "No nodes",
     "MR211": "Branches of a control node",
+    "MR220": "Branches that leave something out",
+    "MR221": "Branches that overlap",
+    "MR222": "A condition that never holds",
+    "MR223": "A condition that always holds",
+    "MR224": "Join of branches that exclude each other",
+    "MR230": "Sub-workflow",
+    "MR231": "Recursion of sub-workflows",
+    "MR240": "A node that never runs",
+    "MR241": "No end is reached",
+    "MR242": "Beginnings and ends",
+    "MR243": "A part that never runs",
+    "MR250": "A loop without a bound",
+    "MR251": "A loop that never ends",
+    "MR252": "More rounds than are allowed",
+    "MR260": "Nodes that may run at the same time touch the same thing",
+    "MR270": "Timeout below the least time",
+    "MR280": "A secret that is shown",
+    "MR281": "A credential in clear",
+    "MR290": "A compensation that undoes nothing",
+    "MR291": "A change in a transaction that nothing undoes",
     "MR301": "Expression syntax",
     "MR302": "Unknown name in an expression",
     "MR303": "Unknown field",
@@ -70,14 +96,17 @@ CODES: Mapping[str, str] = {
     "MR308": "Unknown function",
     "MR309": "Expression beyond a limit",
     "MR310": "A node that has not run yet",
+    "MR311": "An expression that always fails",
     "MR350": "Input that nothing supplies",
     "MR351": "Two predecessors supply the same field",
     "MR401": "GPU resources without a GPU",
     "MR402": "Resources that no worker offers",
+    "MR403": "More asked for at once than the pool has",
 }
 """Every code and its title."""
 
 _SARIF_LEVEL = {"error": "error", "warning": "warning", "info": "note"}
+_REFUSED = ("MR107", "MR108")
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -104,7 +133,7 @@ class Diagnostic:
     @property
     def title(self) -> str:
         """What the code stands for."""
-        return CODES.get(self.code, self.code)
+        return title_of(self.code)
 
     @property
     def position(self) -> str:
@@ -128,6 +157,15 @@ class Diagnostic:
         return f"{self.position}: {self.severity} {self.code}: {self.message}{hint}"
 
 
+def title_of(code: str) -> str:
+    """What a code means: from :data:`CODES`, or as the check says whose own it is; the code itself if nobody does."""
+    if code in CODES:
+        return CODES[code]
+    from .checks import titles
+
+    return titles().get(code, code)
+
+
 def format_path(path: Iterable[str | int]) -> str:
     """A path as people write it.
 
@@ -146,8 +184,16 @@ def format_path(path: Iterable[str | int]) -> str:
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """``diagnostics`` by position, each once."""
-    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda d: d.sort_key))
+    """``diagnostics`` by position, each once, also where anchors put one text in several places. Of a value that
+    cannot be taken as written, nothing else is said."""
+    found = {replace(d, path=None): d for d in reversed(list(diagnostics))}.values()
+    refused = {(d.file, d.line, d.column, d.end_line, d.end_column) for d in found if d.code in _REFUSED}
+    kept = (
+        d
+        for d in found
+        if d.code in _REFUSED or (d.file, d.line, d.column, d.end_line, d.end_column) not in refused
+    )
+    return tuple(sorted(kept, key=lambda d: d.sort_key))
 
 
 def render(
@@ -211,7 +257,7 @@ def _escape(text: str) -> str:
 
 def _sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     used = sorted({d.code for d in diagnostics})
-    rules = [{"id": code, "shortDescription": {"text": CODES.get(code, code)}} for code in used]
+    rules = [{"id": code, "shortDescription": {"text": title_of(code)}} for code in used]
     run = {
         "tool": {"driver": {"name": "mirror-realm", "rules": rules}},
         "columnKind": "unicodeCodePoints",

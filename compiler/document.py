@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from .diagnostics import Diagnostic, Path, Severity, Verdict, format_path
 
 _SHIFT = 32
+_LONGEST = 1000
+"""Characters of a message."""
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -43,11 +45,49 @@ def unpack(packed: int) -> tuple[int, int]:
     return packed >> _SHIFT, packed & ((1 << _SHIFT) - 1)
 
 
+class Stretch(NamedTuple):
+    """Where the characters of a rewritten text from ``target`` on come from: ``[start, end)`` as written, character
+    by character if ``verbatim``, else as a whole."""
+
+    target: int
+    start: int
+    end: int
+    verbatim: bool = False
+
+
+class TextMark(int):
+    """The mark of a text that a dialect rewrote: the author's span, the text as written, and what became of it."""
+
+    written: str
+    stretches: tuple[Stretch, ...]
+
+    def __new__(cls, span: int, written: str, stretches: tuple[Stretch, ...]) -> TextMark:
+        """A mark that is ``span`` for whoever does not ask further."""
+        mark = super().__new__(cls, span)
+        mark.written, mark.stretches = written, stretches
+        return mark
+
+    def __reduce__(self) -> tuple[type[TextMark], tuple[int, str, tuple[Stretch, ...]]]:
+        """What a copy is made of."""
+        return TextMark, (int(self), self.written, self.stretches)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The characters as written that ``[start, end)`` of the rewritten text comes from."""
+        first, last = self._stretch(start), self._stretch(max(end - 1, start))
+        begin = min(first.start + start - first.target, first.end) if first.verbatim else first.start
+        final = min(last.start + end - last.target, last.end) if last.verbatim else last.end
+        return begin, max(final, begin)
+
+    def _stretch(self, offset: int) -> Stretch:
+        index = bisect_right(self.stretches, offset, key=lambda stretch: stretch.target) - 1
+        return self.stretches[index] if self.stretches else Stretch(0, 0, len(self.written))
+
+
 class MapMark:
     """The marks of a mapping: its own span, its keys' spans and its values' marks.
 
     ``origin`` is the author's path where it differs from the place in the tree; ``names`` gives the author's
-    key for a key that was renamed, ``None`` for one that the author did not write.
+    key (or path from there) for a key that was renamed, ``None`` for one that the author did not write.
     """
 
     __slots__ = ("children", "keys", "names", "origin", "span")
@@ -58,13 +98,13 @@ class MapMark:
         keys: dict[str, int] | None = None,
         children: dict[str, Mark] | None = None,
         origin: Path | None = None,
-        names: Mapping[str, str | None] | None = None,
+        names: Mapping[str, str | Path | None] | None = None,
     ) -> None:
         self.span = span
         self.keys = {} if keys is None else keys
         self.children = {} if children is None else children
         self.origin = origin
-        self.names: Mapping[str, str | None] = names or {}
+        self.names: Mapping[str, str | Path | None] = names or {}
 
     def copy(self) -> MapMark:
         """A copy whose keys can be changed; the values' marks are shared."""
@@ -159,19 +199,20 @@ class Document:
         else:
             span = self._lines(*self._visible(place.mark))
         where = format_path(place.path) or None
+        message, hint = _short(message), hint and _short(hint)
         return Diagnostic(code, severity, message, hint, self.file, *span, path=where, verdict=verdict)
 
     def report_at(
         self, code: str, message: str, start: int, end: int, *, hint: str | None = None
     ) -> Diagnostic:
         """An error at the characters ``[start, end)`` of the text."""
-        return Diagnostic(code, "error", message, hint, self.file, *self._lines(start, end))
+        return Diagnostic(code, "error", _short(message), hint, self.file, *self._lines(start, end))
 
     def _locate(self, path: Path) -> _Place:
         mark, key, original = self.marks, None, ()
         for part in path:
             child: Mark | None = None
-            name: str | int | None = part
+            name: str | int | Path | None = part
             child_key: int | None = None
             if isinstance(mark, MapMark):
                 child, child_key = mark.children.get(part), mark.keys.get(part)  # type: ignore[arg-type]
@@ -186,7 +227,7 @@ class Document:
             if not isinstance(mark, int) and mark.origin is not None:
                 original = mark.origin
             elif name is not None:
-                original = (*original, name)
+                original = (*original, *name) if isinstance(name, tuple) else (*original, name)
         return _Place(mark, key, original)
 
     def _visible(self, mark: Mark) -> tuple[int, int]:
@@ -196,9 +237,21 @@ class Document:
             end = line_break.start()
         return start, end
 
+    def written(self, path: Path, within: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+        """The string at ``path`` as its author wrote it, and the characters of that which those ``within`` the
+        string come from."""
+        mark = self._locate(path).mark
+        if isinstance(mark, TextMark):
+            return mark.written, mark.origin(*within)
+        return self.value(path), within
+
+    def is_rewritten(self, path: Path) -> bool:
+        """Whether a dialect made the string at ``path`` from another one."""
+        return isinstance(self._locate(path).mark, TextMark)
+
     def _inside(self, packed: int, path: Path, within: tuple[int, int]) -> tuple[int, int]:
         start, end = unpack(packed)
-        raw, value = self.text[start:end], self.value(path)
+        raw, (value, within) = self.text[start:end], self.written(path, within)
         if not isinstance(value, str):
             return start, end
         quote = 1 if raw[:1] in ("'", '"') else 0
@@ -216,6 +269,11 @@ class Document:
     @cached_property
     def _line_starts(self) -> list[int]:
         return [0, *(match.end() for match in _BREAK.finditer(self.text))]
+
+
+def _short(text: str) -> str:
+    """A message without most of a very long name or value in it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def walk_strings(tree: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

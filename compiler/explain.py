@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
@@ -10,6 +11,9 @@ from pydantic import BaseModel
 from ..core.errors import Code
 from .close_matches import closest, did_you_mean, listed
 from .diagnostics import Path
+
+MOST_GUESSES = 1000
+"""Unknown keys of which it is asked what they were meant to be."""
 
 
 class Explained(NamedTuple):
@@ -103,6 +107,12 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
             f"{subject} cannot be {_shown(value)}",
             f"{guess} It is {ways}" if guess else f"write {ways}",
         )
+    if kind == "union_tag_not_found":
+        return Explained("MR110", f"{context['discriminator']} is missing", f"add {_key(context)}: …")
+    if kind == "union_tag_invalid":
+        expected = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        hint = did_you_mean(context["tag"], expected, 1) or f"write one of {listed(expected, 24)}"
+        return Explained("MR113", f"{_key(context)} cannot be {context['tag']!r}", hint)
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         limit = f"{words} {context.get(key)}"
@@ -112,7 +122,8 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
     if kind in ("string_too_short", "too_short", "bytes_too_short"):
         hint = "list at least one item" if isinstance(value, list) else f"write a value, or remove {name}"
         return Explained("MR113", f"{subject} must not be empty", hint)
-    return Explained("MR113", f"{subject}: {_sentence(error)}", None)
+    sentence, _, hint = _sentence(error).partition("; write ")
+    return Explained("MR113", f"{subject}: {sentence}", f"write {hint}" if hint else None)
 
 
 def without_echoes(errors: Sequence[Any], known: Callable[[Path], tuple[str, ...]]) -> list[Any]:
@@ -120,12 +131,13 @@ def without_echoes(errors: Sequence[Any], known: Callable[[Path], tuple[str, ...
 
     ``known`` gives the keys that a mapping at a path may have.
     """
-    meant = {
-        (*error["loc"][:-1], closest(str(error["loc"][-1]), known(error["loc"][:-1])))
-        for error in errors
-        if error["type"] == "extra_forbidden"
-    }
+    unknown = (error["loc"] for error in errors if error["type"] == "extra_forbidden")
+    meant = {(*loc[:-1], closest(str(loc[-1]), known(loc[:-1]))) for loc in islice(unknown, MOST_GUESSES)}
     return [error for error in errors if error["type"] != "missing" or tuple(error["loc"]) not in meant]
+
+
+def _key(context: Mapping[str, Any]) -> str:
+    return str(context["discriminator"]).strip("'")
 
 
 def item_name(path: Path) -> str:
@@ -143,22 +155,27 @@ def item_name(path: Path) -> str:
 
 def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> tuple[str, ...]:
     """The fields of the model that the value at ``path`` of a ``model`` is validated by; empty if by none."""
-    current: type[BaseModel] | None = model
+    candidates: list[type[BaseModel]] = [model]
     for part in path:
-        if isinstance(part, int) or current is None:
-            continue
-        field = current.model_fields.get(part)
-        current = _model_in(field.annotation) if field is not None else None
-    return tuple(current.model_fields) if current is not None else ()
+        fields = [one.model_fields[part] for one in candidates if part in one.model_fields]
+        if fields:
+            candidates = [found for field in fields for found in _models_in(field.annotation)]
+        elif isinstance(part, str):  # the tag of one member of a union, or a key of a mapping
+            candidates = [one for one in candidates if part in _tags(one)] or candidates
+    return tuple(candidates[0].model_fields) if candidates else ()
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
+        yield annotation
     for argument in get_args(annotation):
-        if (found := _model_in(argument)) is not None:
-            return found
-    return None
+        yield from _models_in(argument)
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    """What a union may call this member: its name, or the one value of a field."""
+    values = (get_args(field.annotation) for field in model.model_fields.values())
+    return {model.__name__, *(value[0] for value in values if len(value) == 1 and isinstance(value[0], str))}
 
 
 def _wrong_type(kind: str, value: Any, name: str) -> Explained:

@@ -38,6 +38,13 @@ class Edge:
     mapping: Mapping[str, Any] | None = None
     path: Path = field(compare=False, default=())
     span: Span = field(compare=False, default=Span(1, 1, 1, 1))
+    codes: tuple[str, ...] | None = None
+    """Of the way of an error: the codes that it is for, none for all. ``None`` for every other edge."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether it stands under ``edges``; else a node's own key made it."""
+        return self.path[-2:-1] == ("edges",)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,9 @@ class Graph:
         return frozenset(seen)
 
     def reaches(self, source: str, target: str) -> bool:
-        """Whether a path of at least one edge leads from ``source`` to ``target``."""
+        """Whether a path of at least one edge leads from ``source`` to ``target``; not where one is no node."""
+        if source not in self.by_id or target not in self.by_id:
+            return False
         if len(self._placed) < len(self.nodes) or len(self.nodes) > _MOST_BITS:
             return target in self.reachable(self.successors(source))
         return bool(self._ancestors[target] >> self._rank[source] & 1)
@@ -212,37 +221,38 @@ class Graph:
         raise AssertionError("a component of more than one node holds a cycle through each of them")
 
 
-def build_graph(document: Document) -> Graph:
-    """The graph of a canonical document, taking what is well-formed and leaving out the rest."""
+def build_graph(document: Document, base: Path = ()) -> Graph:
+    """The graph of a canonical document, or of the part at ``base`` in it, taking what is well-formed and leaving out
+    the rest."""
     nodes: dict[str, GraphNode] = {}
-    tree: Any = document.tree if isinstance(document.tree, dict) else {}
+    found: Any = document.value(base)
+    tree: Any = found if isinstance(found, dict) else {}
     for index, node in enumerate(_items(tree.get("nodes"))):
         node_id = node.get("node_id") if isinstance(node, dict) else None
         if isinstance(node, dict) and isinstance(node_id, str) and node_id and node_id not in nodes:
-            path: Path = ("nodes", index)
+            path: Path = (*base, "nodes", index)
             kind = node.get("type")
             written = kind if isinstance(kind, str) else ""
             nodes[node_id] = GraphNode(node_id, written, path, document.span(path))
     edges: list[Edge] = []
     dangling: list[Edge] = []
     for index, raw in enumerate(_items(tree.get("edges"))):
-        if isinstance(raw, dict) and (edge := _edge(raw, index, document)):
+        if isinstance(raw, dict) and (edge := _edge(raw, (*base, "edges", index), document)):
             (edges if edge.source in nodes and edge.target in nodes else dangling).append(edge)
     return Graph(tuple(nodes.values()), tuple(edges), tuple(dangling))
 
 
-def _edge(raw: dict[str, Any], index: int, document: Document) -> Edge | None:
+def _edge(raw: dict[str, Any], path: Path, document: Document) -> Edge | None:
     source, target = raw.get("source"), raw.get("target")
     if not (isinstance(source, str) and isinstance(target, str) and source and target):
         return None
     condition, mapping = raw.get("condition"), raw.get("mapping")
     if isinstance(condition, bool):
         condition = "true" if condition else "false"
-    path: Path = ("edges", index)
     return Edge(
         source,
         target,
-        condition if isinstance(condition, str) else None,
+        _else(condition) if isinstance(condition, str) else None,
         mapping if isinstance(mapping, dict) else None,
         path,
         document.span(path),
@@ -265,3 +275,8 @@ def _last(stack: list[str], item: str) -> int:
     while stack[index] != item:
         index -= 1
     return index
+
+
+def _else(condition: str) -> str:
+    """A condition, with ``else`` in the one spelling that everything after compares with."""
+    return "else" if condition.strip().casefold() == "else" else condition

@@ -51,10 +51,15 @@ def load_flow_module(source: str, module_name: str) -> ModuleType:
     return module
 
 
-def compile_workflow(definition: str | os.PathLike[str] | Analysis) -> CompiledWorkflow:
-    """Compile a definition and load its flow. Raises INVALID_WORKFLOW_DEFINITION with every finding."""
+def compile_workflow(
+    definition: str | os.PathLike[str] | Analysis, *, optimised: bool = True
+) -> CompiledWorkflow:
+    """Compile a definition and load its flow. Raises INVALID_WORKFLOW_DEFINITION with every finding.
+
+    Not ``optimised``, every node and every variable is there as written, as debugging needs it.
+    """
     analysis = definition if isinstance(definition, Analysis) else analyze(definition)
-    source = emit(analysis)
+    source = emit(analysis, optimised=optimised)
     assert analysis.definition is not None
     name = identifier(analysis.definition.name, otherwise="workflow")
     digest = analysis.definition.hash.removeprefix("sha256:")[:12]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from ..core.durations import parse_duration
 from ..core.errors import Code
 from ..core.resources import Resources
+from .diagnostics import Path
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SEMVER = re.compile(
@@ -28,6 +29,8 @@ SEMVER = re.compile(
     re.ASCII,
 )
 MAX_NODE_ID = 128
+MAX_VERSION = 256
+"""Characters; matching a longer one takes memory for each of them."""
 DEFAULT_TIMEOUT = 86400.0
 """Seconds an instance may take when the definition does not say."""
 DEFAULT_PRIORITY = 5
@@ -47,7 +50,7 @@ def _version(value: object, info: ValidationInfo) -> object:
         return value
     if info.context == LENIENT:
         return str(value)
-    if not isinstance(value, str) or not SEMVER.fullmatch(value):
+    if not isinstance(value, str) or len(value) > MAX_VERSION or not SEMVER.fullmatch(value):
         raise PydanticCustomError("version", "{value} is not a version", {"value": repr(value)})
     return value
 
@@ -214,6 +217,9 @@ class CacheRule(Model):
     key: list[Literal["inputs", "parameters", "node_type_version"]] = Field(
         default_factory=lambda: ["inputs", "parameters", "node_type_version"], min_length=1
     )
+    effects: bool = Field(
+        default=False, description="Cache it although the node has effects: they happen once"
+    )
 
 
 class OnErrorRule(Model):
@@ -256,6 +262,13 @@ class NodeDefinition(Model):
     priority: int = Field(default=DEFAULT_PRIORITY, ge=0, le=9)
     breakpoint: bool = False
     position: dict[str, float] | None = None
+    body: Part | None = Field(default=None, description="The nodes of a foreach, a loop or a transaction")
+    branches: list[Part] | None = Field(default=None, min_length=1, description="The branches of a fork")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its body, or its branches."""
+        return (self.body,) if self.body is not None else tuple(self.branches or ())
 
 
 class EdgeDefinition(Model):
@@ -266,6 +279,17 @@ class EdgeDefinition(Model):
     condition: Condition | None = None
     mapping: dict[str, Any] | None = Field(
         default=None, description="{dotted target: $.jmespath, or a literal}"
+    )
+
+
+class Part(Model):
+    """Nodes inside a node: the body of a loop, a branch of a fork."""
+
+    name: str | None = Field(default=None, min_length=1, description="A branch's name, in the fork's output")
+    nodes: list[NodeDefinition] = Field(min_length=1)
+    edges: list[EdgeDefinition] = Field(default_factory=list)
+    output: dict[str, Any] | None = Field(
+        default=None, description="What the part gives; default {node: output} of its nodes"
     )
 
 
@@ -327,6 +351,10 @@ class Definition(Model):
         text = json.dumps(self.document(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
+    def walk(self) -> Iterator[tuple[Path, NodeDefinition]]:
+        """Every node with its path, also those inside others."""
+        yield from _walk(self.nodes, ())
+
     def node(self, node_id: str) -> NodeDefinition:
         """The node with that id; :class:`KeyError` if there is none."""
         return self._by_id[node_id]
@@ -334,6 +362,16 @@ class Definition(Model):
     @cached_property
     def _by_id(self) -> dict[str, NodeDefinition]:
         return {node.node_id: node for node in self.nodes}
+
+
+def _walk(nodes: list[NodeDefinition], base: Path) -> Iterator[tuple[Path, NodeDefinition]]:
+    for index, node in enumerate(nodes):
+        path: Path = (*base, "nodes", index)
+        yield path, node
+        if node.body is not None:
+            yield from _walk(node.body.nodes, (*path, "body"))
+        for number, branch in enumerate(node.branches or ()):
+            yield from _walk(branch.nodes, (*path, "branches", number))
 
 
 def resources_of(node: NodeDefinition, default: Resources) -> Resources:

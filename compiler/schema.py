@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.functional_validators import BeforeValidator, PlainValidator, WrapValidator
 
 from ..core.resources import Resources
+from ..tasks.sdk import NODE_NAME
 from .model import MAX_NODE_ID, SEMVER, TRIGGER_CONFIGS, Definition
 
 if TYPE_CHECKING:
@@ -30,11 +31,64 @@ _TEMPLATE_DEFINITION: Schema = {
     "description": "An expression, evaluated when the node runs: {{ input.x }}, {{ nodes.id.field }}",
 }
 _NODE_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_NODE_ID, "pattern": r"^[^\s/\\.{}]+$"}
+_NODE_NAME: Schema = {**_NODE_ID, "format": NODE_NAME}
+_PART: Schema = {"$ref": "#/$defs/Part"}
+_LIST_OF_NODES: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/NodeDefinition"}}
 _CONDITION: Schema = {
     "type": ["string", "boolean"],
     "description": "A condition: nodes.id.field > 3, or {{ … }}",
     "examples": ["nodes.preprocess_01.width >= 1000", "input.mode == 'full'"],
 }
+
+_ABOUT: Mapping[str, Mapping[str, str]] = {
+    "": {
+        "display_name": "What people call it",
+        "labels": "Names and values to find it by",
+        "tags": "Words to find it by",
+        "metadata": "Anything; kept as it is",
+        "triggers": "What starts an instance",
+        "nodes": "The steps",
+        "edges": "Which node follows which, and when",
+        "error_handling": "What happens when a node has failed for good",
+        "timeout": "The longest that an instance may take, as 24h; default one day",
+        "concurrency": "How many instances run at once",
+        "execution": "How instances are executed",
+    },
+    "NodeDefinition": {
+        "display_name": "What people call it",
+        "description": "What it is there for",
+        "parameters": "What the node type takes; every value may be an expression",
+        "join": "How many incoming edges must fire: any, all, or a number",
+        "timeout": "The longest that one attempt may take, as 300s; default the node type's",
+        "retry": "How often and how long apart it is tried again; default the taxonomy of errors",
+        "resources": "What it needs of a worker; default the node type's",
+        "cache": "When its earlier output is used again",
+        "fail_on_error": "false: the instance goes on when it fails, and its successors see the failure",
+        "compensate": "The step that undoes it, in a transaction or when the instance fails",
+        "priority": "0 low … 9 high",
+        "breakpoint": "Stop before it until a person lets it go on",
+        "position": "Where a designer draws it",
+    },
+    "EdgeDefinition": {
+        "mapping": "{dotted target: $.jmespath, template or literal}; default the whole output"
+    },
+    "Part": {"nodes": "The steps", "edges": "Which node follows which, and when"},
+    "Trigger": {
+        "config": "What the trigger's type takes",
+        "name": "What people call it",
+        "enabled": "false: it starts nothing",
+    },
+    "OnErrorRule": {
+        "goto": "The node that goes on in its place",
+        "ignore": "true: the instance goes on without it",
+    },
+    "Compensation": {
+        "type": "The node type that undoes it",
+        "parameters": "What it takes",
+        "input": "Its input",
+    },
+}
+"""What is said of fields whose names the model leaves to speak for themselves."""
 
 
 def definition_schema(registry: Registry | None = None) -> Schema:
@@ -53,6 +107,10 @@ def definition_schema(registry: Registry | None = None) -> Schema:
     _complete_edge(parts["EdgeDefinition"])
     _complete_trigger(parts["Trigger"], parts)
     _complete_rest(schema, parts)
+    for name, words in _ABOUT.items():
+        properties = (parts[name] if name else schema)["properties"]
+        for field, text in words.items():
+            properties[field] = {"description": text, **properties[field]}
     return {
         "$schema": DIALECT,
         "title": "Mirror Realm workflow definition",
@@ -74,14 +132,14 @@ def _complete_node(node: Schema, node_types: list[NodeType], parts: Schema) -> N
         "node_type": {**names, "description": "Another spelling of type"},
         "when": {**_CONDITION, "description": "The node runs only if this holds"},
         "resources": _nullable({"$ref": "#/$defs/Resources"}),
-        "next": _one_or_many(_NODE_ID, "The nodes that follow"),
-        "depends_on": _one_or_many(_NODE_ID, "The nodes that come before"),
+        "next": _one_or_many(_NODE_NAME, "The nodes that follow"),
+        "depends_on": _one_or_many(_NODE_NAME, "The nodes that come before"),
         "branch_conditions": {
             "description": "The first expression that holds decides who follows; one without is the default",
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"expression": _CONDITION, "target": _NODE_ID},
+                "properties": {"expression": _CONDITION, "target": _NODE_NAME},
                 "required": ["target"],
                 "additionalProperties": False,
             },
@@ -89,12 +147,34 @@ def _complete_node(node: Schema, node_types: list[NodeType], parts: Schema) -> N
         "on_error": _one_or_many(
             properties["on_error"]["items"], "What happens when the node has failed for good"
         ),
+        "body": {
+            "description": "The nodes inside a foreach, a loop or a transaction",
+            "anyOf": [_PART, _LIST_OF_NODES],
+        },
+        "branches": {
+            "description": "The branches of a fork, each with nodes of its own",
+            "anyOf": [
+                {"type": "array", "minItems": 1, "items": {"anyOf": [_PART, _LIST_OF_NODES]}},
+                {"type": "object", "additionalProperties": {"anyOf": [_PART, _LIST_OF_NODES]}},
+            ],
+        },
     }
+    parts["OnErrorRule"]["properties"]["goto"] = _nullable(_NODE_NAME)
     for name in ("parameters", "input"):
         properties[name] = _nullable({"type": "object", **_described(properties[name])})
     node["required"] = ["node_id"]
     node["oneOf"] = [{"required": ["type"]}, {"required": ["node_type"]}]
-    node["allOf"] = list(_by_type("type", "node_type", "parameters", _parameter_schemas(node_types, parts)))
+    node["allOf"] = [
+        *_by_type("type", "node_type", "parameters", _parameter_schemas(node_types, parts)),
+        *(_owns(key, node_types) for key in ("body", "branches")),
+    ]
+
+
+def _owns(key: str, node_types: Iterable[NodeType]) -> Schema:
+    """``key`` must be there where the node type has nodes of its own under it, and nowhere else."""
+    owners = {"enum": [node_type.name for node_type in node_types if node_type.parts == key]}
+    cases = [{"properties": {name: owners}, "required": [name]} for name in ("type", "node_type")]
+    return {"if": {"anyOf": cases}, "then": {"required": [key]}, "else": {"properties": {key: False}}}
 
 
 def _parameter_schemas(node_types: Iterable[NodeType], parts: Schema) -> Iterable[tuple[str, Schema]]:
@@ -122,10 +202,10 @@ def _by_type(
 def _complete_edge(edge: Schema) -> None:
     properties: Schema = edge["properties"]
     properties |= {
-        "source": {**_NODE_ID, "description": "The node that comes first"},
-        "target": {**_NODE_ID, "description": "The node that follows"},
-        "from": {**_NODE_ID, "description": "Another spelling of source"},
-        "to": {**_NODE_ID, "description": "Another spelling of target"},
+        "source": {**_NODE_NAME, "description": "The node that comes first"},
+        "target": {**_NODE_NAME, "description": "The node that follows"},
+        "from": {**_NODE_NAME, "description": "Another spelling of source"},
+        "to": {**_NODE_NAME, "description": "Another spelling of target"},
         "condition": {
             **_CONDITION,
             "description": "The edge is taken if this holds; else: if no sibling was",

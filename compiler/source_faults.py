@@ -10,6 +10,8 @@ MAX_DEPTH = 100
 """Mappings and lists inside each other."""
 MAX_VALUES = 1_000_000
 """Keys and values, aliases counted with all that they stand for."""
+MAX_ALIASED = 100_000
+"""Keys and values that aliases stand for: a few lines can say so many."""
 MAX_INTEGER = 2**63
 """Integers beyond 64 bits do not survive other readers of JSON, nor expressions."""
 
@@ -50,12 +52,12 @@ def too_deep(start: int) -> Fault:
     return Fault("MR103", message, start, start + 1, "flatten this part of the file")
 
 
-def too_many(start: int, aliases: bool) -> Fault:
-    """More values than :data:`MAX_VALUES`."""
-    why = " once its aliases are expanded" if aliases else ""
+def too_many(start: int, aliases: bool = False) -> Fault:
+    """More values than :data:`MAX_VALUES`, or more behind aliases than :data:`MAX_ALIASED`."""
+    most, why = (MAX_ALIASED, " behind aliases") if aliases else (MAX_VALUES, "")
     return Fault(
         "MR103",
-        f"more than {MAX_VALUES:,} values{why}",
+        f"more than {most:,} values{why}",
         start,
         start + 1,
         "repeat fewer aliases (*name)" if aliases else "split the definition into sub-workflows",

@@ -83,7 +83,7 @@ class _Reader:
         start, character = self.at, self._next()
         self.values += 1
         if self.values > MAX_VALUES:
-            raise Unreadable(too_many(start, aliases=False))
+            raise Unreadable(too_many(start))
         if character == '"':
             text = self._string()
             return text, pack(start, self.at)

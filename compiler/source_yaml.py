@@ -26,6 +26,7 @@ from yaml.events import (
 
 from .document import MapMark, Mark, SeqMark, pack, span_of, unpack
 from .source_faults import (
+    MAX_ALIASED,
     MAX_DEPTH,
     MAX_VALUES,
     Fault,
@@ -80,6 +81,18 @@ def read_yaml(text: str) -> tuple[Any, Mark, list[Fault]]:
     return composer.tree, composer.marks, composer.faults
 
 
+def reads_as_text(plain: str) -> bool:
+    """Whether a plain scalar is read as the string that it is, and not as a number, a boolean or null.
+
+    >>> [reads_as_text(plain) for plain in ("no", "1:30", "010", "1e3", "~", "True", "")]
+    [True, True, False, False, False, False, False]
+    """
+    if plain and plain[0] not in _SPECIAL:
+        return True
+    numbers = (_INTEGER, _BASED, _FLOAT, _NOT_FINITE)
+    return plain not in _CONSTANTS and not any(number.fullmatch(plain) for number in numbers)
+
+
 @dataclass(slots=True)
 class _Frame:
     """A container being read. A mapping waits for a value while ``key`` is set."""
@@ -91,6 +104,8 @@ class _Frame:
     flow: bool
     key: str | None = None
     key_span: int = 0
+    merging: bool = False
+    """Whether the key is a ``<<`` without quotes."""
     merges: list[tuple[Any, Mark]] = field(default_factory=list)
 
 
@@ -104,7 +119,7 @@ class _Composer:
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, Mark, int]] = {}
         self._values = 0
-        self._aliased = False
+        self._aliased = 0
         self._handlers = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -155,7 +170,7 @@ class _Composer:
 
     def _key(self, top: _Frame, key: str, span: int, plain: bool) -> None:
         self._count(span)
-        top.key, top.key_span = ("<<" if plain and key == "<<" else key), span
+        top.key, top.key_span, top.merging = key, span, plain and key == "<<"
         assert isinstance(top.mark, MapMark)
         if key in top.mark.keys:
             first = self.text.count("\n", 0, unpack(top.mark.keys[key])[0]) + 1
@@ -206,8 +221,10 @@ class _Composer:
             )
             raise Unreadable(Fault("MR101", message, start, end, hint))
         value, mark, weight = known
-        self._aliased = True
+        self._aliased += weight
         self._values += weight
+        if self._aliased > MAX_ALIASED:
+            raise Unreadable(too_many(start, aliases=True))
         self._add(value, mark if not isinstance(mark, int) else pack(start, end), None)
 
     def _add(self, value: Any, mark: Mark, anchor: str | None) -> None:
@@ -224,7 +241,7 @@ class _Composer:
             return
         key, top.key = top.key, None
         assert key is not None
-        if key == "<<":
+        if top.merging:
             top.merges.append((value, mark))
             return
         top.value[key] = value
@@ -249,7 +266,7 @@ class _Composer:
     def _count(self, span: int) -> None:
         self._values += 1
         if self._values > MAX_VALUES:
-            raise Unreadable(too_many(unpack(span)[0], self._aliased))
+            raise Unreadable(too_many(unpack(span)[0]))
 
     def _no_complex_key(self, start: int) -> None:
         top = self._stack[-1] if self._stack else None

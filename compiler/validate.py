@@ -7,6 +7,7 @@ validated again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,16 @@ from pydantic import ValidationError
 
 from .close_matches import listed
 from .diagnostics import Diagnostic, Path
-from .document import Document, MapMark, Mark, SeqMark
+from .document import Document, MapMark, Mark, SeqMark, span_of
 from .explain import explain, fields_at, item_name, without_echoes
 from .model import LENIENT, Definition
 
 _ROUNDS = 6
+MOST_ERRORS = 1000
+"""Beyond these a document is not mended."""
 _STAND_INS = {"name": "unnamed", "type": "", "source": "", "target": ""}
-UNNAMED = "?"
+_IDS = ("node_id", "source", "target", "goto")
+UNNAMED = "?/"
 """Ids of nodes that have none begin so; no author's id can, since the form check refuses theirs."""
 
 
@@ -44,11 +48,14 @@ def validate(document: Document) -> Validated:
         definition = Definition.model_validate(document.tree)
         return Validated(definition, definition, document, ())
     except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            return _hopeless(document, error)
         errors = without_echoes(error.errors(include_url=False), _known)
     diagnostics: list[Diagnostic] = []
     mended = document.rewritten(*_copy(document.tree, document.marks))
     for round_number in range(_ROUNDS):
-        diagnostics += [_diagnostic(mended, error) for error in errors if round_number == 0 or _fresh(error)]
+        told = _without_references(errors) if round_number == 0 else filter(_fresh, errors)
+        diagnostics += [_diagnostic(mended, error) for error in told]
         for error in sorted(errors, key=lambda e: _order(e["loc"]), reverse=True):
             _mend(mended, error)
         try:
@@ -59,6 +66,13 @@ def validate(document: Document) -> Validated:
     return Validated(None, None, mended, tuple(diagnostics))
 
 
+def _hopeless(document: Document, error: ValidationError) -> Validated:
+    """What is told of a document in which so much is wrong that nobody meant it: the first errors, nothing more."""
+    some = error.errors(include_url=False)[:MOST_ERRORS]
+    diagnostics = tuple(_diagnostic(document, one) for one in some)
+    return Validated(None, None, document.rewritten({}, MapMark(span_of(document.marks))), diagnostics)
+
+
 def _known(path: Path) -> tuple[str, ...]:
     return fields_at(Definition, path)
 
@@ -66,6 +80,24 @@ def _known(path: Path) -> tuple[str, ...]:
 def _fresh(error: Any) -> bool:
     # Later rounds meet what mending left behind; only a wrong value behind a mended one is news.
     return error["type"] not in ("missing", "too_short")
+
+
+def _without_references(errors: list[Any]) -> list[Any]:
+    """``errors`` without those of edges that name a node by an id that no node can have: that is told at the node that
+    has it, and where none has, the check of references says so."""
+    numbers = {error["input"] for error in errors if error["loc"][-1] == "node_id" and _is_number(error)}
+    return [
+        error
+        for error in errors
+        if error["loc"][-1] == "node_id"
+        or not (
+            error["input"] in numbers if _is_number(error) else error["type"] == "node_id" and error["input"]
+        )
+    ]
+
+
+def _is_number(error: Any) -> bool:
+    return error["type"] == "string_type" and isinstance(error["input"], int | float)
 
 
 def _order(path: Path) -> tuple[tuple[int, str | int], ...]:
@@ -88,7 +120,9 @@ def _diagnostic(document: Document, error: Any) -> Diagnostic:
 
 
 def _called(path: Path) -> str:
-    names = {"nodes": "this node", "edges": "this edge", "triggers": "this trigger"}
+    names = {
+        "nodes": "this node", "edges": "this edge", "triggers": "this trigger", "branches": "this branch",
+    }  # fmt: skip
     if isinstance(path[-1], int):
         return names.get(str(path[-2]), "this item")
     return repr(path[-1])
@@ -124,6 +158,8 @@ def _mend(document: Document, error: Any) -> None:
             parent[field] = []
         elif path:
             _remove(document, path)
+    elif path and loc[-1] in _IDS and _is_number(error):
+        document.value(path[:-1])[path[-1]] = json.dumps(error["input"])
     elif path:
         _remove(document, path)
 
@@ -135,7 +171,7 @@ def _remove(document: Document, path: Path) -> None:
         return  # an earlier mend removed what holds it
     mark = _mark_at(document.marks, path[:-1])
     if isinstance(parent, list) and isinstance(last, int) and last < len(parent):
-        if path[0] in ("nodes", "edges", "triggers") and len(path) == 2:
+        if path[-2:-1] in (("nodes",), ("edges",), ("triggers",), ("branches",)):
             # Its place must stay taken, or every later index would name another item.
             parent[last] = {}
             return

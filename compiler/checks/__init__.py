@@ -1,58 +1,96 @@
-"""Checks: what a definition gets wrong beyond its form. One file, one function, one line in :data:`CHECKS`.
+"""Checks: what a definition gets wrong beyond its form. One file, one function, one line in a tuple.
 
-A check looks at a :class:`Subject` and yields diagnostics. It never raises, never stops at the first
-finding, and leaves out what another finding already explains (a node behind a cycle is not also
-unreachable).
+A check looks at a :class:`Subject` and yields diagnostics. Those of :data:`CHECKS` see one scope at a time, the
+definition itself or a part inside one of its nodes; those of :data:`DEFINITION_CHECKS` are asked once, those of
+:data:`LAST` when nothing is wrong. A check never
+raises, never stops at the first finding, and leaves out what another finding already explains (a node behind a cycle
+is not also unreachable).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
 
 from ..diagnostics import Diagnostic
-from .cycles import cycles
-from .duplicate_edges import duplicate_edges
-from .else_branches import else_branches
-from .error_rules import error_rules
-from .expressions import expressions
-from .input_schema import input_schema
-from .joins import joins
-from .node_ids import node_ids
-from .node_types import node_types
-from .not_executed import not_executed
-from .parameters import parameters
-from .reachability import reachability
-from .references import references
-from .resources import resources
-from .self_edges import self_edges
+from ..registered import functions
 from .subject import Subject
-from .supply import supply
-from .triggers import triggers
 
 Check = Callable[[Subject], Iterable[Diagnostic]]
 
-CHECKS: tuple[Check, ...] = (
-    triggers,
-    input_schema,
-    node_ids,
-    node_types,
-    parameters,
-    error_rules,
-    resources,
-    references,
-    self_edges,
-    duplicate_edges,
-    cycles,
-    reachability,
-    else_branches,
-    joins,
-    expressions,
-    supply,
-    not_executed,
+DEFINITION_CHECKS: tuple[Check, ...] = functions(
+    __name__,
+    "triggers",
+    "input_schema",
+    "retry_rules",
+    "error_routes.failure_handling",
+    "races",
+    "assignment",
+    "soundness",
+    "termination",
+    "feasibility",
+    "timeouts",
+    "secrets",
+)
+
+CHECKS: tuple[Check, ...] = functions(
+    __name__,
+    "node_ids",
+    "node_types",
+    "parts",
+    "parameters",
+    "error_rules",
+    "error_routes",
+    "caching",
+    "resources",
+    "references",
+    "self_edges",
+    "duplicate_edges",
+    "cycles",
+    "reachability",
+    "ends",
+    "else_branches",
+    "control_branches",
+    "joins",
+    "expressions",
+    "branches",
+    "supply",
+    "compensation",
+    "template_types",
+    "edge_types",
 )
 
 
+LAST: tuple[Check, ...] = functions(
+    __name__,
+    "not_executed",
+)
+"""What is said of a definition that can run, beside errors only noise."""
+
+
+def titles() -> dict[str, str]:
+    """What the codes mean that checks bring themselves, as ``TITLES`` beside their function."""
+    found: dict[str, str] = {}
+    for one in (*DEFINITION_CHECKS, *CHECKS, *LAST):
+        found |= getattr(import_module(one.__module__), "TITLES", {})
+    return found
+
+
 def check(subject: Subject) -> Iterator[Diagnostic]:
-    """Everything that every check finds."""
-    for one in CHECKS:
+    """Everything that every check finds, in the definition and all its parts."""
+    wrong = any(found.severity == "error" for found in subject.form)
+    for found in _check(subject):
+        wrong = wrong or found.severity == "error"
+        yield found
+    for one in LAST if not wrong else ():
         yield from one(subject)
+
+
+def _check(subject: Subject) -> Iterator[Diagnostic]:
+    for one in DEFINITION_CHECKS:
+        yield from one(subject)
+    for scope in subject.scope.walk():
+        of_scope = replace(subject, scope=scope)
+        for one in CHECKS:
+            yield from one(of_scope)

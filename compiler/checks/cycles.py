@@ -19,5 +19,5 @@ def cycles(subject: Subject) -> Iterator[Diagnostic]:
         hint = "remove one of these edges; to repeat steps, use a loop node"
         if not graph.entries:
             message += "; no node can start, since each waits for another"
-        where = (*closing.path, "target") if closing.path[0] == "edges" else closing.path
+        where = (*closing.path, "target") if closing.listed else closing.path
         yield subject.document.report("MR204", message, where, hint=hint)

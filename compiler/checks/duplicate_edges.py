@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from ..diagnostics import Diagnostic
 from ..graph import Edge
-from ..passes.unique_edges import identity
+from ..passes.unique_edges import Identity, identity
 from .subject import Subject
 
 
 def duplicate_edges(subject: Subject) -> Iterator[Diagnostic]:
     """Edges that say what an earlier one says; they change nothing."""
-    seen: dict[tuple[str, str, str | None, str], Edge] = {}
+    seen: dict[Identity, Edge] = {}
     for edge in subject.written.edges:
         first = seen.setdefault(identity(edge), edge)
         if first is not edge:

@@ -11,30 +11,17 @@ _WAYS = ("goto", "fallback", "ignore")
 
 
 def error_rules(subject: Subject) -> Iterator[Diagnostic]:
-    """``on_error`` with none or several of its ways; a retry whose longest wait is below its first."""
+    """``on_error`` with none or several of its ways."""
     for path, node in subject.nodes():
         rules = node.get("on_error")
         for index, rule in enumerate(rules if isinstance(rules, list) else [rules]):
             if not isinstance(rule, dict):
                 continue
             given = [way for way in _WAYS if way in rule]
-            if len(given) != 1:
+            if len(given) != 1 and not subject.refused((*path, "on_error", index)):
                 what = "none of" if not given else "more than one of"
                 message = f"on_error says {what} goto, fallback and ignore"
                 hint = "write one: {goto: node-id}, {fallback: {parameters}} or {ignore: true}"
                 yield subject.document.report(
                     "MR119" if given else "MR110", message, (*path, "on_error", index), hint=hint
                 )
-    if subject.definition is None:
-        return
-    for index, node in enumerate(subject.definition.nodes):
-        if (
-            node.retry is not None
-            and {"initial", "max"} <= node.retry.model_fields_set
-            and node.retry.max < node.retry.initial
-        ):
-            where = ("nodes", index, "retry", "max")
-            message = f"the longest wait ({node.retry.max:g} s) is shorter than the first ({node.retry.initial:g} s)"
-            yield subject.document.report(
-                "MR113", message, where, hint="write max: at least as long as initial"
-            )

@@ -12,4 +12,4 @@ def expressions(subject: Subject) -> Iterable[Diagnostic]:
     """Syntax, names, fields and types of every expression."""
     from ..expressions import check
 
-    return check(subject.definition, subject.graph, subject.document, subject.registry)
+    return check(subject.scope, subject.document, subject.registry, subject.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,22 @@ from .subject import Subject
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
+KEYWORDS = frozenset({
+    "additionalProperties", "allOf", "anyOf", "const", "contains", "contentEncoding", "contentMediaType",
+    "contentSchema", "default", "definitions", "dependencies", "dependentRequired", "dependentSchemas",
+    "deprecated", "description", "else", "enum", "example", "examples", "exclusiveMaximum",
+    "exclusiveMinimum", "format", "if", "items", "maxContains", "maxItems", "maxLength", "maxProperties",
+    "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "not",
+    "nullable", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames",
+    "readOnly", "required", "then", "title", "type", "unevaluatedItems", "unevaluatedProperties",
+    "uniqueItems", "writeOnly",
+})  # fmt: skip
+"""What stands in schemas: JSON Schema 2020-12, its forerunners, and OpenAPI."""
+MOST_VALUES = 10_000
+"""Of a schema: checking one against the metaschema takes a tenth of a millisecond each."""
+MOST_GUESSES = 100
+"""Required names of which it is asked what they were meant to be."""
+
 
 def input_schema(subject: Subject) -> Iterator[Diagnostic]:
     """What the metaschema refuses, at its place; required names that are no properties; bad patterns and defaults."""
@@ -20,6 +37,19 @@ def input_schema(subject: Subject) -> Iterator[Diagnostic]:
         return
     from jsonschema import Draft202012Validator
 
+    if _values(schema) > MOST_VALUES:
+        message, hint = (
+            f"more than {MOST_VALUES:,} values in one schema",
+            "describe fewer fields, or parts in $defs",
+        )
+        yield subject.document.report("MR103", message, ("input",), hint=hint, key=True)
+        return
+    if not any(key in KEYWORDS or key.startswith(("x-", "$")) for key in schema):
+        first = next(iter(schema))
+        message = f"{first!r} is no keyword of JSON Schema, by which the input is described"
+        hint = f"write input: {{type: object, properties: {{{first}: {{type: string}}}}}}"
+        yield subject.document.report("MR124", message, ("input", first), hint=hint, key=True)
+        return
     refused = False
     for error in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema):
         best = _deepest(error)
@@ -48,6 +78,11 @@ def _words(error: Any) -> tuple[str, str]:
         guess = did_you_mean(str(error.instance), TYPES, 1)
         ways = f"the types are {listed(TYPES)}"
         return f"{shown} is not a type of JSON Schema", f"{guess} {ways}" if guess else ways
+    if last == "required" and not isinstance(error.instance, list):
+        hint = "list names beside the properties: required: [file_path]"
+        if isinstance(error.instance, str):
+            hint = f"write required: [{error.instance}]"
+        return f"'required' must be a list of names, not {shown}", hint
     if error.validator == "type":
         wanted = error.validator_value
         wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
@@ -60,14 +95,16 @@ def _words(error: Any) -> tuple[str, str]:
 
 def _details(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[Diagnostic]:
     """Patterns that are none; required names that are not described, which is almost always a slip."""
+    yield from _unknown_keywords(subject, schema, path)
     properties, required, pattern = schema.get("properties"), schema.get("required"), schema.get("pattern")
     if isinstance(pattern, str) and (reason := _pattern_fault(pattern)):
-        message = f"{pattern!r} is not a regular expression: {reason}"
+        message = f"{pattern[:60]!r} is not a regular expression: {reason}"
         yield subject.document.report("MR124", message, (*path, "pattern"), hint="mend the pattern")
     if not isinstance(properties, dict):
         return
-    for index, name in enumerate(required if isinstance(required, list) else ()):
-        if isinstance(name, str) and name not in properties and (guess := did_you_mean(name, properties)):
+    missing = [(at, name) for at, name in enumerate(required or ()) if name not in properties]
+    for index, name in missing[:MOST_GUESSES]:
+        if guess := did_you_mean(name, properties):
             message = f"required input {name!r} is not among the properties"
             yield subject.document.report(
                 "MR124", message, (*path, "required", index), hint=guess, severity="warning"
@@ -77,9 +114,33 @@ def _details(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[D
             yield from _details(subject, inner, (*path, "properties", name))
 
 
+def _unknown_keywords(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[Diagnostic]:
+    """Slips of keywords, which JSON Schema takes for remarks; in the input itself also what looks like its fields."""
+    for key, value in schema.items():
+        if key in KEYWORDS or key.startswith(("x-", "$")):
+            continue
+        near = difflib.get_close_matches(key[:64], KEYWORDS, n=1, cutoff=0.8)
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        elif len(path) == 1 and (isinstance(value, dict) or (isinstance(value, str) and value in TYPES)):
+            hint = f"put it under properties: {{{key}: …}}"
+        else:
+            continue
+        message = f"{key!r} is no keyword of JSON Schema"
+        yield subject.document.report("MR124", message, (*path, key), hint=hint, key=True, severity="warning")
+
+
+def _values(tree: Any) -> int:
+    """How many mappings, lists and scalars there are."""
+    inside = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return 1 + sum(map(_values, inside))
+
+
 def _pattern_fault(pattern: str) -> str | None:
     try:
         re.compile(pattern)
     except re.error as error:
         return str(error)
+    except (RecursionError, OverflowError):
+        return "it is nested too deeply, or counts too far"
     return None

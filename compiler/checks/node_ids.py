@@ -9,9 +9,14 @@ from .subject import Subject
 
 
 def node_ids(subject: Subject) -> Iterator[Diagnostic]:
-    """A second node with the id of an earlier one, or one that expressions could not tell from it."""
-    first: dict[str, tuple[str, int]] = {}
+    """A second node with the id of an earlier one, or one that expressions could not tell from it; in a part, also of
+    a node around it."""
     document = subject.document
+    first: dict[str, tuple[str, int]] = {}
+    for scope in subject.scope.around():
+        if scope is not subject.scope:
+            for node in scope.graph.nodes:
+                first.setdefault(node.id.replace("-", "_"), (node.id, node.span.line))
     for path, node in subject.nodes():
         node_id = node.get("node_id")
         if not isinstance(node_id, str):

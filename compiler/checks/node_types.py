@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..diagnostics import Diagnostic
+from ..dialects.task_types import meant_type
+from ..model import MAX_NODE_ID
 from .subject import Subject
 
 PLANNED = frozenset(
@@ -40,5 +42,10 @@ def node_types(subject: Subject) -> Iterator[Diagnostic]:
             if name in PLANNED:
                 message, hint = f"node type {name!r} is not in this release", "`realm nodes` lists what is"
             else:
-                message, hint = f"unknown node type {name!r}", subject.registry.suggestion(name)
+                shown = name[:MAX_NODE_ID]
+                message, hint = f"unknown node type {shown!r}", subject.registry.suggestion(shown)
+                if (meant := meant_type(name)) is not None:
+                    hint = f"did you mean {meant!r}? Or register {shown!r} (docs/node-authors.md)"
+                elif not subject.registry.close_matches(shown):
+                    hint += "; the setting `nodes` registers your own (docs/node-authors.md)"
             yield subject.document.report("MR120", message, where, hint=hint)

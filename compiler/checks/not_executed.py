@@ -14,7 +14,7 @@ def not_executed(subject: Subject) -> Iterator[Diagnostic]:
     definition = subject.definition
     if definition is None:
         return
-    for path, what in _found(definition):
+    for path, what in (*_found(definition), *_parameters(subject)):
         message = f"{what} is accepted but not executed yet"
         yield subject.document.report(
             "MR130",
@@ -37,24 +37,21 @@ def not_executed(subject: Subject) -> Iterator[Diagnostic]:
 def _found(definition: Definition) -> Iterator[tuple[Path, str]]:
     if definition.concurrency is not None:
         yield ("concurrency",), "concurrency"
-    if definition.error_handling is not None:
-        if definition.error_handling.on_failure is not None:
-            yield ("error_handling", "on_failure"), "on_failure"
-        if definition.error_handling.notify:
-            yield ("error_handling", "notify"), "notify"
     if definition.execution.profile == "bulk":
         yield ("execution", "profile"), "execution profile bulk"
     for index, trigger in enumerate(definition.triggers):
         if trigger.type in ("webhook", "event"):
             yield ("triggers", index, "type"), f"trigger type {trigger.type}"
-    for index, node in enumerate(definition.nodes):
-        path: Path = ("nodes", index)
-        if node.cache is not None:
-            yield (*path, "cache"), "cache"
-        if node.compensate is not None:
-            yield (*path, "compensate"), "compensate"
-        if node.breakpoint:
-            yield (*path, "breakpoint"), "breakpoint"
-        for number, rule in enumerate(node.on_error):
-            if rule.goto is not None:
-                yield (*path, "on_error", number, "goto"), "on_error goto"
+
+
+def _parameters(subject: Subject) -> Iterator[tuple[Path, str]]:
+    """Those that their node type marks so, in every part."""
+    for scope in subject.scope.walk():
+        for node in scope.graph.nodes:
+            node_type, given = (
+                subject.node_type(node.type),
+                subject.document.value(node.path).get("parameters"),
+            )
+            for name in given if node_type is not None and isinstance(given, dict) else ():
+                if node_type is not None and name in node_type.not_yet:
+                    yield (*node.path, "parameters", name), f"{name!r} of {node.type}"

@@ -12,6 +12,7 @@ from ...tasks.sdk import NodeType
 from ..close_matches import closest, listed
 from ..diagnostics import Diagnostic, Path
 from ..explain import explain, fields_at, item_name, without_echoes
+from ..expressions.lookalikes import reads_something
 from .subject import Subject
 
 
@@ -26,19 +27,19 @@ def parameters(subject: Subject) -> Iterator[Diagnostic]:
             continue
         given = node.get("parameters", {})
         if isinstance(given, dict):
-            yield from _against(
+            yield from against(
                 subject, node_type, node_type.parameters, given, (*path, "parameters"), "parameter"
             )
         explicit = node.get("input")
         if isinstance(explicit, dict):
-            yield from _against(subject, node_type, node_type.input, explicit, (*path, "input"), "input")
+            yield from against(subject, node_type, node_type.input, explicit, (*path, "input"), "input")
         for number, rule in enumerate(
             node["on_error"] if isinstance(node.get("on_error"), list) else [node.get("on_error")]
         ):
             fallback = rule.get("fallback") if isinstance(rule, dict) else None
             if isinstance(fallback, dict) and isinstance(given, dict):
                 where = (*path, "on_error", number, "fallback")
-                yield from _against(
+                yield from against(
                     subject,
                     node_type,
                     node_type.parameters,
@@ -49,7 +50,7 @@ def parameters(subject: Subject) -> Iterator[Diagnostic]:
                 )
 
 
-def _against(
+def against(
     subject: Subject,
     node_type: NodeType,
     model: type[BaseModel],
@@ -58,7 +59,7 @@ def _against(
     what: str,
     only: Mapping[str, Any] | None = None,
 ) -> Iterator[Diagnostic]:
-    """The model's errors, each value's first; with ``only``, those of its keys."""
+    """What ``model`` has against the mapping at ``where``: each value's first error; with ``only``, its keys'."""
     seen: set[Path] = set()
     for error in without_echoes(_errors(model, given), partial(_fields, model)):
         loc = _within(given, error)
@@ -102,7 +103,7 @@ def _finding(
 ) -> Diagnostic:
     kind, document = error["type"], subject.document
     name = item_name(loc) if loc else what + "s"
-    known = _fields(model, loc[:-1])
+    known = _fields(model, tuple(error["loc"][:-1]))
     if kind == "extra_forbidden":
         guess = closest(name, known)
         hint = (
@@ -121,7 +122,10 @@ def _finding(
         return document.report("MR123", message, path, hint=f"add {name}: …{about}", key=True)
     found = explain(error, name, known)
     hint = found.hint
-    if isinstance(error.get("input"), str) and "true or false" in found.message:
+    value = error.get("input")
+    if isinstance(value, str) and reads_something(value):
+        hint = f'write "{{{{ {value.strip()} }}}}"'
+    elif isinstance(value, str) and "true or false" in found.message:
         hint = "write true or false without quotes, or an expression in {{ }}"
     message = found.message if loc else f"{what}s of {node_type.name}: {found.message.partition(': ')[2]}"
     return document.report(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..diagnostics import Diagnostic
+from ..handlers import handler_of
 from .subject import Subject
 
 START = "control/start"
@@ -15,9 +16,12 @@ def reachability(subject: Subject) -> Iterator[Diagnostic]:
     graph = subject.graph
     if graph.dangling or graph.cycles or subject.unnamed or any(d.severity == "error" for d in subject.form):
         return  # what those findings say may be the very reason
+    handler = handler_of(subject.tree, graph).only if subject.scope.owner is None else frozenset[str]()
     starts = [node.id for node in graph.nodes if node.type == START]
     reached = graph.reachable(starts)
     for node in graph.nodes:
+        if node.id in handler:
+            continue
         if starts and node.id not in reached and not graph.incoming(node.id):
             message = f"node {node.id!r} cannot be reached from {starts[0]!r}"
             hint = f"add an edge to it, as {{source: {starts[0]}, target: {node.id}}}, or remove it"

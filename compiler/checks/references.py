@@ -35,25 +35,26 @@ def references(subject: Subject) -> Iterator[Diagnostic]:
     known = _Known([node.id for node in subject.graph.nodes])
     for edge in subject.graph.dangling:
         yield from _of_edge(subject, edge, known)
-    for path, node in subject.nodes():
-        rules = node.get("on_error")
-        for index, rule in enumerate(rules if isinstance(rules, list) else [rules]):
-            target = rule.get("goto") if isinstance(rule, dict) else None
-            if isinstance(target, str) and target not in subject.graph:
-                where = (*path, "on_error", index, "goto")
-                yield _missing(subject, f"Node {node.get('node_id')!r}", target, "on_error", where, known)
 
 
 def _of_edge(subject: Subject, edge: Edge, known: _Known) -> Iterator[Diagnostic]:
     origin = subject.document.origin(edge.path)
-    field = next((str(part) for part in reversed(origin) if isinstance(part, str)), "")
+    field = _key(origin)
+    if edge.codes is not None:
+        field = "on_error"
+    owned = field in _OWNED or not edge.listed
     for end, node_id, other in (("source", edge.source, edge.target), ("target", edge.target, edge.source)):
         if node_id in subject.graph:
             continue
-        where: Path = (*edge.path, end) if edge.path[0] == "edges" else edge.path
-        who = f"Node {other!r}" if field in _OWNED else f"Edge {edge.source!r} → {edge.target!r}"
-        name = field if field in _OWNED else str(subject.document.origin(where)[-1])
+        where: Path = (*edge.path, end) if edge.listed else edge.path
+        who = f"Node {other!r}" if owned else f"Edge {edge.source!r} → {edge.target!r}"
+        name = field if owned else _key(subject.document.origin(where))
         yield _missing(subject, who, node_id, name, where, known)
+
+
+def _key(path: Path) -> str:
+    """The key that a value stands under, also in a list."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
 def _missing(subject: Subject, who: str, node_id: str, field: str, where: Path, known: _Known) -> Diagnostic:

@@ -12,7 +12,7 @@ def self_edges(subject: Subject) -> Iterator[Diagnostic]:
     """Edges from a node to itself."""
     for edge in subject.graph.edges:
         if edge.source == edge.target:
-            where = (*edge.path, "target") if edge.path[0] == "edges" else edge.path
+            where = (*edge.path, "target") if edge.listed else edge.path
             message = f"node {edge.source!r} follows itself"
             hint = "remove this edge; to repeat a node after a failure, give it a retry rule"
             yield subject.document.report("MR203", message, where, hint=hint)

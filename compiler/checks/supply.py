@@ -77,6 +77,8 @@ def _from_edges(
 
 def _fields_over(subject: Subject, edge: Edge) -> set[str] | None:
     """The fields that arrive over an edge; ``None`` where that is not known."""
+    if edge.codes is not None:
+        return {"status", "error"}
     if edge.mapping is not None:
         return {str(target).partition(".")[0] for target in edge.mapping}
     node_type = subject.node_type(subject.graph.by_id[edge.source].type)

@@ -42,6 +42,8 @@ def triggers(subject: Subject) -> Iterator[Diagnostic]:
             )
             continue
         config = trigger.get("config")
+        if "config" not in trigger and subject.refused(path):
+            continue  # what stands there is told already
         yield from _config(subject, path, kind, config if isinstance(config, dict) else {})
 
 

@@ -25,14 +25,15 @@ def recognises(tree: Any) -> bool:
 def rewrite(document: Document) -> tuple[Document, tuple[Diagnostic, ...]]:
     """Give the aliases their canonical names."""
     draft = Draft(document)
-    rename_aliases(draft)
+    draft.rename(draft.tree, draft.marks, (), TOP_NAMES)
+    for part in draft.walk():
+        rename_aliases(part)
     return draft.done()
 
 
 def rename_aliases(draft: Draft) -> None:
-    """The aliases of this dialect, which its relatives share."""
-    draft.rename(draft.tree, draft.marks, (), TOP_NAMES)
+    """The aliases of nodes and edges, which this dialect's relatives share."""
     for index, node, mark in draft.maps("nodes"):
-        draft.rename(node, mark, ("nodes", index), NODE_NAMES)
+        draft.rename(node, mark, (*draft.base, "nodes", index), NODE_NAMES)
     for index, edge, mark in draft.maps("edges"):
-        draft.rename(edge, mark, ("edges", index), EDGE_NAMES)
+        draft.rename(edge, mark, (*draft.base, "edges", index), EDGE_NAMES)

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..diagnostics import Diagnostic, Path
 from ..document import Document, MapMark, Mark, SeqMark, span_of
+from .platform import TOP_NAMES, rename_aliases
 from .platform import VOCABULARY as PLATFORM
-from .platform import rename_aliases
 from .rewriting import Draft, drop
 
 ID = "platform-next"
@@ -23,20 +23,31 @@ _ELSE = ("default", "else")
 
 
 def recognises(tree: Any) -> bool:
-    """A mapping in whose nodes one of the keys appears."""
+    """A mapping in whose nodes, or in those inside them, one of the keys appears."""
     nodes = tree.get("nodes") if isinstance(tree, dict) else None
-    return isinstance(nodes, list) and any(
-        isinstance(n, dict) and any(key in n for key in KEYS) for n in nodes
-    )
+    return isinstance(nodes, list) and any(isinstance(n, dict) and _marked(n) for n in nodes)
+
+
+def _marked(node: dict[str, Any]) -> bool:
+    branches = node.get("branches")
+    inside = [node.get("body"), *(branches if isinstance(branches, list) else ())]
+    return any(key in node for key in KEYS) or any(map(recognises, inside))
 
 
 def rewrite(document: Document) -> tuple[Document, tuple[Diagnostic, ...]]:
     """Turn each node's successors and dependencies into edges, after those that are listed."""
     draft = Draft(document)
-    rename_aliases(draft)
+    draft.rename(draft.tree, draft.marks, (), TOP_NAMES)
+    for part in draft.walk():
+        rename_aliases(part)
+        _successors(part)
+    return draft.done()
+
+
+def _successors(draft: Draft) -> None:
     draft.open_list("edges")
     for index, node, mark in draft.maps("nodes"):
-        path: Path = ("nodes", index)
+        path: Path = (*draft.base, "nodes", index)
         for key in KEYS:
             if key not in node:
                 continue
@@ -50,7 +61,6 @@ def rewrite(document: Document) -> tuple[Document, tuple[Diagnostic, ...]]:
                 _branches(draft, (*path, key), own, value, value_mark)
             else:
                 _links(draft, (*path, key), own, value, value_mark)
-    return draft.done()
 
 
 def _links(draft: Draft, path: Path, own: tuple[Any, Mark, str | None], value: Any, mark: Mark) -> None:

@@ -10,8 +10,8 @@ from ..document import Document, MapMark, Mark, SeqMark, span_of
 
 
 class Draft:
-    """A document being rewritten. The original is never changed: each container is copied when it is
-    opened."""
+    """A document, or the part at ``base`` in it, being rewritten. The original is never changed: each container is
+    copied when it is opened."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -19,6 +19,34 @@ class Draft:
         self.tree: dict[str, Any] = dict(document.tree)
         assert isinstance(document.marks, MapMark)
         self.marks = document.marks.copy()
+        self.base: Path = ()
+
+    def walk(self) -> Iterator[Draft]:
+        """This draft and one for each part inside its nodes, outer ones first."""
+        yield self
+        for index, node, mark in self.maps("nodes"):
+            path: Path = (*self.base, "nodes", index)
+            body, body_mark = node.get("body"), mark.children.get("body")
+            if isinstance(body, dict) and isinstance(body_mark, MapMark):
+                inner = self._inside(body, body_mark, (*path, "body"))
+                node["body"], mark.children["body"] = inner.tree, inner.marks
+                yield from inner.walk()
+            branches, branches_mark = node.get("branches"), mark.children.get("branches")
+            if isinstance(branches, list) and isinstance(branches_mark, SeqMark):
+                node["branches"] = copies = list(branches)
+                marks = SeqMark(branches_mark.span, list(branches_mark.items), branches_mark.origin)
+                mark.children["branches"] = marks
+                for number, (part, part_mark) in enumerate(zip(branches, branches_mark.items, strict=True)):
+                    if isinstance(part, dict) and isinstance(part_mark, MapMark):
+                        inner = self._inside(part, part_mark, (*path, "branches", number))
+                        copies[number], marks.items[number] = inner.tree, inner.marks
+                        yield from inner.walk()
+
+    def _inside(self, tree: dict[str, Any], marks: MapMark, base: Path) -> Draft:
+        draft = object.__new__(Draft)
+        draft.document, draft.diagnostics, draft.base = self.document, self.diagnostics, base
+        draft.tree, draft.marks = dict(tree), marks.copy()
+        return draft
 
     def done(self) -> tuple[Document, tuple[Diagnostic, ...]]:
         """The rewritten document and what was found on the way."""

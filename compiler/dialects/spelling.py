@@ -12,12 +12,19 @@ from typing import Any
 from ..close_matches import closest, listed
 from ..diagnostics import Diagnostic, Path
 from ..document import Document, MapMark
-from ..model import TRIGGER_CONFIGS, Definition, EdgeDefinition, NodeDefinition, Trigger
+from ..explain import MOST_GUESSES
+from ..model import TRIGGER_CONFIGS, Definition, EdgeDefinition, NodeDefinition, Part, Trigger
 from .rewriting import Draft, drop
 
 Vocabulary = Mapping[str, tuple[str, ...]]
 LEVELS = ("nodes", "edges", "triggers")
-_WHERE = {"": "a definition", "nodes": "a node", "edges": "an edge", "triggers": "a trigger"}
+_WHERE = {
+    "": "a definition",
+    "parts": "a part",
+    "nodes": "a node",
+    "edges": "an edge",
+    "triggers": "a trigger",
+}
 
 SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "": {
@@ -53,13 +60,18 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "kind": "type",
         "uses": "type",
         "requirements": "resources",
+        "do": "body",
+        "steps": "body",
+        "loop_body": "body",
     },
+    "parts": {"id": "name", "steps": "nodes", "tasks": "nodes", "connections": "edges", "outputs": "output"},
     "edges": {"when": "condition", "if": "condition", "map": "mapping", "start": "source", "end": "target"},
     "triggers": {"kind": "type", "params": "config", "parameters": "config", "settings": "config"},
 }
 
 CANONICAL: Vocabulary = {
     "": tuple(Definition.model_fields),
+    "parts": tuple(Part.model_fields),
     "nodes": tuple(NodeDefinition.model_fields),
     "edges": tuple(EdgeDefinition.model_fields),
     "triggers": tuple(Trigger.model_fields),
@@ -73,34 +85,45 @@ def correct(document: Document, also: Vocabulary) -> tuple[Document, tuple[Diagn
     if not _any_unknown(document.tree, words):
         return document, ()
     draft = Draft(document)
-    _level(draft, "", (), draft.tree, draft.marks, words[""])
-    for level in LEVELS:
-        for index, tree, mark in draft.maps(level):
-            _level(draft, level, _author(mark, level, index), tree, mark, words[level])
+    for part in draft.walk():
+        root = part is draft
+        _level(
+            part, "" if root else "parts", part.base, part.tree, part.marks, words["" if root else "parts"]
+        )
+        for level in LEVELS if root else LEVELS[:2]:
+            for index, tree, mark in part.maps(level):
+                _level(part, level, (*part.base, level, index), tree, mark, words[level])
     return draft.done()
 
 
-def _author(mark: MapMark, level: str, index: int) -> Path:
-    return mark.origin or (level, index)
-
-
-def _any_unknown(tree: dict[str, Any], words: Vocabulary) -> bool:
-    if not tree.keys() <= set(words[""]):
+def _any_unknown(tree: dict[str, Any], words: Vocabulary, level: str = "") -> bool:
+    if not tree.keys() <= set(words[level]):
         return True
-    for level in LEVELS:
-        known, items = set(words[level]), tree.get(level)
-        if isinstance(items, list) and any(isinstance(i, dict) and not i.keys() <= known for i in items):
-            return True
+    for inner in LEVELS:
+        known, items = set(words[inner]), tree.get(inner)
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and (not item.keys() <= known or _unknown_inside(item, words)):
+                return True
     return False
+
+
+def _unknown_inside(node: dict[str, Any], words: Vocabulary) -> bool:
+    branches = node.get("branches")
+    inside = [node.get("body"), *(branches if isinstance(branches, list) else ())]
+    return any(isinstance(part, dict) and _any_unknown(part, words, "parts") for part in inside)
 
 
 def _level(
     draft: Draft, level: str, path: Path, tree: dict[str, Any], mark: MapMark, words: tuple[str, ...]
 ) -> None:
-    for key in [key for key in tree if key not in words]:
-        meant = closest(key, words, SYNONYMS[level])
+    config = _config_keys(tree) if level == "triggers" else frozenset[str]()
+    unknown = [key for key in tree if key not in words]
+    for key in unknown[MOST_GUESSES:]:
+        drop(tree, mark, key)
+    for key in unknown[:MOST_GUESSES]:
+        meant = None if key in config else closest(key, words, SYNONYMS[level])
         hint = f"did you mean {meant!r}?" if meant else f"{_WHERE[level]} has {listed(words, 24)}"
-        if level == "triggers" and key in _config_keys(tree):
+        if key in config:
             hint = f"put it under config: {{{key}: …}}"
         draft.diagnostics.append(
             draft.document.report(
@@ -109,8 +132,23 @@ def _level(
         )
         if meant and meant not in tree:
             draft.rename(tree, mark, path, {key: meant})
+        elif key in config and isinstance(tree.get("config", {}), dict):
+            _into_config(tree, mark, key)
         else:
             drop(tree, mark, key)
+
+
+def _into_config(trigger: dict[str, Any], mark: MapMark, key: str) -> None:
+    """Put a key that stands beside ``type`` where it belongs, unless that is there."""
+    inner = mark.children.get("config")
+    marks = inner.copy() if isinstance(inner, MapMark) else MapMark(mark.span)
+    config = dict(trigger.get("config", {}))
+    if key not in config:
+        config[key] = trigger[key]
+        marks.keys[key], marks.children[key] = mark.keys[key], mark.children[key]
+    drop(trigger, mark, key)
+    trigger["config"], mark.children["config"] = config, marks
+    mark.keys.setdefault("config", mark.span)
 
 
 def _config_keys(trigger: dict[str, Any]) -> frozenset[str]:

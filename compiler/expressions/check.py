@@ -11,21 +11,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..handlers import handler_of
+from ..scopes import NAMES
 from ..validate import UNNAMED
 from .errors import ExpressionError, close, did_you_mean
-from .mapping import compile_path, is_path
+from .failing import failing
+from .lookalikes import lookalike
+from .mapping import compile_path, is_path, is_target
+from .outputs import Known, Outputs
+from .parser import parse
 from .positions import Places
 from .references import Reference, node_key
-from .shapes import ANYTHING, Shape, Unknown, shape_of_model, shape_of_schema, shape_of_value
+from .shapes import ANYTHING, Shape, Unknown
+from .syntax import chain_of
 from .templates import Hole, condition_of, parse_template
 from .typecheck import Finding, typecheck
 
 if TYPE_CHECKING:
     from ...tasks.registry import Registry
+    from ...tasks.sdk import Deferred
     from ..diagnostics import Diagnostic, Path, Severity
     from ..document import Document
-    from ..graph import Graph
-    from ..model import Definition
+    from ..scopes import Scope
 
 CODES: Mapping[str, str] = {
     "syntax": "MR301",
@@ -38,6 +45,7 @@ CODES: Mapping[str, str] = {
     "function": "MR308",
     "limit": "MR309",
     "order": "MR310",
+    "value": "MR311",
 }
 """The diagnostic's code by the kind of fault."""
 
@@ -45,62 +53,90 @@ CODES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Who evaluates an expression: the nodes it can read are those before ``node`` (and ``node`` itself, for its
-    edges and compensation); without a node, all of them."""
+    edges and compensation); without a node, all of them. ``names`` are in reach beyond those of the scope; with
+    ``in_parts``, so are the nodes inside ``node``."""
 
     node: str | None = None
     includes_itself: bool = False
+    names: tuple[str, ...] = ()
+    in_parts: bool = False
 
 
 def check(
-    definition: Definition | None, graph: Graph | None, document: Document, registry: Registry
+    scope: Scope, document: Document, registry: Registry, outputs: Outputs | None = None
 ) -> list[Diagnostic]:
-    """Every finding in the expressions of a canonical ``document``: syntax, names, nodes, order, fields, types,
-    conditions and JMESPath. ``definition`` is not needed to be valid; what is malformed is left to other checks.
+    """Every finding in the expressions of one ``scope`` of a canonical ``document``: syntax, names, nodes, order,
+    fields, types, conditions and JMESPath. What is malformed is left to other checks.
     """
-    del definition  # The document says the same and has the positions.
-    return list(_Checker(graph, document, registry).run())
+    return list(_Checker(scope, document, registry, outputs or Outputs(document, registry)).run())
 
 
 class _Checker:
-    def __init__(self, graph: Graph | None, document: Document, registry: Registry) -> None:
-        self.graph = graph
+    def __init__(self, scope: Scope, document: Document, registry: Registry, outputs: Outputs) -> None:
+        self.scope = scope
         self.document = document
         self.registry = registry
+        self.outputs = outputs
         self.places = Places(document.text)
-        self.tree: Mapping[str, Any] = document.tree if isinstance(document.tree, dict) else {}
-        nodes = self.tree.get("nodes")
-        self.nodes: list[Any] = nodes if isinstance(nodes, list) else []
-        self.by_id: dict[str, Mapping[str, Any]] = {}
-        for node in self.nodes:
-            if isinstance(node, dict) and isinstance(node.get("node_id"), str):
-                self.by_id.setdefault(node["node_id"], node)
-        self.shapes = {"input": shape_of_schema(self.tree.get("input"))}
-        variables = self.tree.get("variables")
-        if variables is None or isinstance(variables, dict):
-            self.shapes["vars"] = shape_of_value(variables or {})
+        self.by_id = outputs.reach(scope)
+        self.shapes = outputs.names(scope)
+        value = document.value(scope.path)
+        own = scope.owner is None
+        self.handler = handler_of(document.tree, scope.graph).only if own else frozenset[str]()
+        self.of_inputs: set[tuple[Path, str]] = set()
+        self.part: Mapping[str, Any] = value if isinstance(value, dict) else {}
 
     def run(self) -> Iterator[Diagnostic]:
         """All findings, in document order of the parts."""
-        for index, node in enumerate(self.nodes):
+        base = self.scope.path
+        nodes, edges = self.part.get("nodes"), self.part.get("edges")
+        for index, node in enumerate(nodes if isinstance(nodes, list) else ()):
             if isinstance(node, dict):
-                yield from self._node(node, ("nodes", index))
-        edges = self.tree.get("edges")
-        for index, edge in enumerate(edges if isinstance(edges, list) else []):
+                yield from self._node(node, (*base, "nodes", index))
+        for index, edge in enumerate(edges if isinstance(edges, list) else ()):
             if isinstance(edge, dict):
-                yield from self._edge(edge, ("edges", index))
-        yield from self._templates(self.tree.get("output"), ("output",), Reader())
-        handling = self.tree.get("error_handling")
+                yield from self._edge(edge, (*base, "edges", index))
+        yield from self._templates(self.part.get("output"), (*base, "output"), Reader())
+        handling = self.part.get("error_handling")
         if isinstance(handling, dict):
-            yield from self._templates(handling.get("notify"), ("error_handling", "notify"), Reader())
+            told = Reader(names=("error",))
+            yield from self._templates(handling.get("notify"), (*base, "error_handling", "notify"), told)
 
     def _node(self, node: Mapping[str, Any], path: Path) -> Iterator[Diagnostic]:
-        node_id = node.get("node_id")
-        reader = Reader(node_id if isinstance(node_id, str) else None)
+        node_id, kind = node.get("node_id"), node.get("type")
+        reader = self._reader(node_id)
+        yield from self._templates(node.get("input"), (*path, "input"), reader)
         yield from self._condition(node.get("when"), (*path, "when"), reader)
-        for part in ("input", "parameters", "on_error"):
-            yield from self._templates(node.get(part), (*path, part), reader)
-        itself = replace(reader, includes_itself=True)
+        yield from self._templates(node.get("on_error"), (*path, "on_error"), reader)
+        parameters = node.get("parameters")
+        deferred = self.registry[kind].deferred if isinstance(kind, str) and kind in self.registry else {}
+        if isinstance(parameters, dict) and deferred:
+            for name, value in parameters.items():
+                yield from self._parameter(value, (*path, "parameters", name), reader, deferred.get(name))
+        else:
+            yield from self._templates(parameters, (*path, "parameters"), reader)
+        itself = replace(reader, includes_itself=True, names=(*reader.names, "output"))
         yield from self._templates(node.get("compensate"), (*path, "compensate"), itself)
+
+    def _reader(self, node_id: Any) -> Reader:
+        """A node that only runs when the instance has failed reads the error, and whatever ran before it."""
+        if node_id in self.handler:
+            return Reader(None, names=("error",))
+        return Reader(node_id if isinstance(node_id, str) else None)
+
+    def _parameter(
+        self, value: Any, path: Path, reader: Reader, deferred: Deferred | None
+    ) -> Iterator[Diagnostic]:
+        if deferred is None:
+            yield from self._templates(value, path, reader)
+            return
+        later = replace(reader, names=deferred.names, in_parts=deferred.in_parts)
+        if deferred.condition:
+            yield from self._condition(value, path, later)
+        elif isinstance(value, str) and "{{" not in value:
+            yield from self._expression(Hole(value, 0), path, later)
+        else:
+            yield from self._templates(value, path, later)
 
     def _edge(self, edge: Mapping[str, Any], path: Path) -> Iterator[Diagnostic]:
         source = edge.get("source")
@@ -113,6 +149,12 @@ class _Checker:
             return
         for target, value in mapping.items():
             place = (*path, "mapping", target)
+            if not is_target(target):
+                message, hint = (
+                    f"{target!r} is not a target path",
+                    "write names with dots between, as user.id",
+                )
+                yield self.document.report("MR307", message, place, hint=hint, key=True)
             if isinstance(value, str) and is_path(value):
                 yield from self._jmespath(value, place, source)
             else:
@@ -131,6 +173,8 @@ class _Checker:
     def _templates(self, value: Any, path: Path, reader: Reader) -> Iterator[Diagnostic]:
         for place, text in _strings(value, path):
             if "{{" not in text:
+                if finding := lookalike(text, self._is_known):
+                    yield self._report(finding, place, 0)
                 continue
             try:
                 parts = parse_template(text)
@@ -151,15 +195,37 @@ class _Checker:
             found.extend(finding)
             return result
 
-        checked = typecheck(hole.expression, shape, self.by_id, condition=condition)
+        names = (*self.scope.readable, *reader.names)
+        checked = typecheck(hole.expression, shape, self.by_id, names=names, condition=condition)
         # What a name that is wrong would have been is not known: its uses are not judged beside it.
         lost = any(finding.kind == "node" for finding in found)
         found += [finding for finding in checked if not (lost and finding.kind in ("type", "condition"))]
+        if not found:
+            found = list(failing(hole.expression))
         seen: set[tuple[str, int | None]] = set()
         for finding in found:
-            if (finding.message, finding.start) not in seen:
+            if (finding.message, finding.start) not in seen and not self._told(finding, path):
                 seen.add((finding.message, finding.start))
                 yield self._report(finding, path, hole.offset, whole=len(hole.expression))
+
+    def _told(self, finding: Finding, path: Path) -> bool:
+        """Whether the same was said of an input of this node, whose expression a dialect has put here too."""
+        node = path[: len(self.scope.path) + 2]
+        if path[len(node) : len(node) + 1] == ("input",):
+            self.of_inputs.add((node, finding.message))
+            return False
+        return (node, finding.message) in self.of_inputs and self.document.is_rewritten(path)
+
+    def _is_known(self, expression: str) -> bool:
+        """Whether a reference reads a node, an input, a variable or an item that is declared here."""
+        chain = chain_of(parse(expression))
+        if chain is None or not chain.path:
+            return False
+        if chain.root == "nodes":
+            return node_key(self.by_id, str(chain.path[0])) is not None
+        if chain.root in ("input", "vars"):
+            return str(chain.path[0]) in self.shapes.get(chain.root, ANYTHING).fields
+        return chain.root in self.scope.readable and chain.root not in NAMES
 
     # --- references ---------------------------------------------------------------------------------------------
 
@@ -167,6 +233,11 @@ class _Checker:
         """The shape of ``reference`` for ``reader``, and what is wrong with it."""
         if reference.root == "nodes":
             return self._resolve_node(reference, reader)
+        if "output" in reader.names and reference.root in ("input", "output"):
+            known = self.by_id.get(reader.node or "")
+            if reference.root == "input" or known is None:
+                return ANYTHING, []  # A compensation's input is the node's own, over the instance's.
+            return self._walk(reference, self.outputs.of_node(known), 0)
         shape = self.shapes.get(reference.root, ANYTHING)
         return self._walk(reference, shape, 0)
 
@@ -174,26 +245,53 @@ class _Checker:
         if not reference.path:
             return ANYTHING, []
         name = str(reference.path[0])
-        node_id = node_key(self.by_id, name)
+        in_reach = self._in_reach(reader)
+        node_id = node_key(in_reach, name)
         if node_id is None:
-            known = [one for one in self.by_id if not one.startswith(UNNAMED)]
+            known = [one for one in in_reach if not one.startswith(UNNAMED)]
             hyphened = [one for one in known if one.startswith(f"{name}-")]
             if len(hyphened) == 1:
                 spelled = hyphened[0].replace("-", "_")
                 hint = f"write nodes.{spelled} or nodes[{hyphened[0]!r}]: a bare hyphen subtracts"
             else:
                 hint = did_you_mean(name, known) or "the nodes are " + ", ".join(known[:8])
+            if inside := self._elsewhere(name):
+                hint = f"it is inside {inside!r}, whose output holds what it gave: nodes.{inside.replace('-', '_')}"
             return ANYTHING, [_at(reference, 1, "node", f"there is no node {name!r}", hint)]
-        if problem := self._order_problem(node_id, reader):
+        known_node = in_reach[node_id]
+        if problem := self._order_problem(node_id, known_node, reader):
             return ANYTHING, [_at(reference, 1, "order", *problem)]
-        node = self.by_id[node_id]
-        kind = node.get("type")
-        if not isinstance(kind, str) or kind not in self.registry or node.get("fail_on_error") is False:
-            return ANYTHING, []
-        return self._walk(reference, shape_of_model(self.registry[kind].output), 1)
+        return self._walk(reference, self.outputs.of_node(known_node), 1)
 
-    def _order_problem(self, node_id: str, reader: Reader) -> tuple[str, str] | None:
-        if self.graph is None or reader.node is None or reader.node not in self.graph:
+    def _in_reach(self, reader: Reader) -> Mapping[str, Known]:
+        if not reader.in_parts or reader.node is None:
+            return self.by_id
+        inside: dict[str, Known] = {}
+        for part in self.scope.parts_of(reader.node):
+            for node in part.graph.nodes:
+                inside[node.id] = Known(self.document.value(node.path), part, None)
+        return {**self.by_id, **inside}
+
+    def _elsewhere(self, name: str) -> str | None:
+        """The node of this scope, or of one around it, in whose parts there is a node ``name``."""
+        for scope in self.scope.around():
+            for child in scope.children:
+                if child.owner and node_key(child.graph.by_id, name):
+                    return child.owner.id
+        return None
+
+    def _order_problem(self, node_id: str, known: Known, reader: Reader) -> tuple[str, str] | None:
+        graph = known.scope.graph
+        if known.scope is not self.scope:
+            if known.within is None:
+                return None  # Inside the reader: its own parts, which have run.
+            if node_id == known.within:
+                return (
+                    f"node {node_id!r} is read inside itself: its output does not exist before it is over",
+                    "read loop.last, or a node before it",
+                )
+            reader = Reader(known.within)
+        if reader.node is None or reader.node not in graph:
             return None
         if node_id == reader.node:
             if reader.includes_itself:
@@ -202,10 +300,10 @@ class _Checker:
                 f"node {node_id!r} reads its own output, which does not exist yet",
                 "read input.… or a node before it",
             )
-        if self.graph.reaches(node_id, reader.node):
+        if graph.reaches(node_id, reader.node):
             return None
         hint = f"add the edge {{source: {node_id}, target: {reader.node}}}"
-        if self.graph.reaches(reader.node, node_id):
+        if graph.reaches(reader.node, node_id):
             return (
                 f"node {node_id!r} runs after {reader.node!r}, so it has no output yet",
                 "read a node before it",
@@ -231,15 +329,12 @@ class _Checker:
         except ExpressionError as error:
             yield self._report(replace(_from_error(error), kind="mapping"), path, 0)
             return
-        node = self.by_id.get(source) if isinstance(source, str) else None
+        known = self.by_id.get(source) if isinstance(source, str) else None
+        node = known.node if known else None
         kind = node.get("type") if node else None
-        if (
-            not isinstance(kind, str)
-            or kind not in self.registry
-            or (node or {}).get("fail_on_error") is False
-        ):
+        if known is None or not isinstance(kind, str):
             return
-        shape, position = shape_of_model(self.registry[kind].output), 2
+        shape, position = self.outputs.of_node(known), 2
         for name in value[2:].split("."):
             if not name.replace("_", "a").isalnum():
                 return
@@ -264,6 +359,7 @@ class _Checker:
         value = self.document.value(path)
         if not isinstance(value, str):
             return report
+        value, (start, end) = self.document.written(path, (start, end))
         span = self.places.within(self.document.span(path), value, start, end)
         if span is None:
             return report
@@ -289,10 +385,10 @@ def _at(
     return Finding(kind, message, start, end, hint, severity)
 
 
-def _fields_hint(known: Iterable[str]) -> str | None:
+def _fields_hint(known: Iterable[str]) -> str:
     names = list(known)
     if not names:
-        return None
+        return "it has no fields"
     return f"its fields are {', '.join(names[:12])}" + (", …" if len(names) > 12 else "")
 
 
@@ -301,7 +397,12 @@ def _absent(reference: Reference, index: int, part: str | int, step: Unknown, sh
     shown = reference.text(index)
     if step.kind != "a map":
         message = f"{shown} is {step.kind} and has no field {part!r}"
-        hint = f"write size({shown})" if part in ("length", "size", "count") else None
+        if part in ("length", "size", "count"):
+            hint = f"write size({shown})"
+        elif step.kind == "a list":
+            hint = f"write {shown}[0].{part}, or {shown}.map(x, x.{part})"
+        else:
+            hint = f"write {shown} alone: it is {step.kind}"
         return [_at(reference, index + 1, "field", message, hint)]
     if not step.certain:
         if not close(str(part), step.known):

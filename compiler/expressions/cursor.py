@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import ExpressionError
+from .spelling import EQUALITY
 from .tokens import tokenize
 
 if TYPE_CHECKING:
     from .tokens import Token
 
+_KEPT = 256
+_READ: dict[str, tuple[list[Token], dict[int, int], list[bool]]] = {}
 MAX_DEPTH = 64
 """Brackets within brackets; CEL itself gives up at 32 levels of its grammar."""
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+_ORDERING = frozenset({"<", "<=", ">", ">="})
+_ENDING = frozenset({"&&", "||", "?", ":", ",", "and", "or", "not", "!"})
+"""Words and operators to whose right another comparison may begin."""
 _WORDS = frozenset({"and", "or", "in", "is"})
 
 
@@ -22,9 +28,16 @@ class Cursor:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.tokens = tokenize(source)
-        self.partner = self._match_brackets()
-        self._operand_ends = self._find_operand_ends()
+        # An expression is read by several, one right after the other. What they share is never changed.
+        if (read := _READ.get(source)) is None:
+            self.tokens = tokenize(source)
+            self.partner = self._match_brackets()
+            self._operand_ends = self._find_operand_ends()
+            if len(_READ) >= _KEPT:
+                _READ.clear()
+            _READ[source] = self.tokens, self.partner, self._operand_ends
+        else:
+            self.tokens, self.partner, self._operand_ends = read
 
     def is_operator(self, index: int, text: str) -> bool:
         """Whether the token at ``index`` is the operator ``text``."""
@@ -53,7 +66,9 @@ class Cursor:
         extents.append((low, close))
         for start, end in extents:
             if start == end:
-                raise self.error("an argument is missing", self.tokens[start])
+                raise self.error(
+                    "an argument is missing", self.tokens[start], "write it, or remove the comma"
+                )
         return extents
 
     def extent(self, index: int, high: int, operators: set[str], words: set[str]) -> int:
@@ -66,6 +81,45 @@ class Cursor:
                 break
             index = self.partner.get(index, index) + 1
         return index
+
+    def compared_before(self, index: int) -> bool:
+        """Whether a comparison stands at ``index``, and another one, without brackets, left of it: ``1 < x < 3``."""
+        if self.tokens[index].text not in _ORDERING or not self.ends_operand(index - 1):
+            return False
+        closed = 0
+        for token in reversed(self.tokens[:index]):
+            if token.kind == "operator" and token.text in (")", "]", "}"):
+                closed += 1
+            elif token.kind == "operator" and token.text in ("(", "[", "{"):
+                if not closed:
+                    return False
+                closed -= 1
+            elif closed:
+                continue
+            elif token.kind == "operator" and token.text in _ORDERING:
+                return True
+            elif token.text in _ENDING:
+                return False
+        return False
+
+    def hyphened(self, index: int) -> str:
+        """For ``input.max-size``: what the author may have meant as one name."""
+        if index < 2 or not self.is_operator(index - 1, "-"):
+            return ""
+        before, minus, root = self.tokens[index - 2 : index + 1]
+        touching = before.end == minus.start and minus.end == root.start
+        return f"{before.text}-{root.text}" if touching and before.kind == "name" else ""
+
+    def compared_with_null(self, index: int, after: int) -> bool:
+        """Whether what stands from ``index`` up to ``after`` is compared with null, so that its absence is no error."""
+        following, then = self.tokens[after], self.tokens[min(after + 1, len(self.tokens) - 1)]
+        if following.text == "is" and following.kind == "name":
+            return True
+        if following.text in EQUALITY and then.text == "null":
+            return True
+        return (
+            index >= 2 and self.tokens[index - 1].text in EQUALITY and self.tokens[index - 2].text == "null"
+        )
 
     def error(
         self, problem: str, token: Token, hint: str | None = None, kind: str = "syntax"
@@ -98,7 +152,10 @@ class Cursor:
                     )
             elif token.text in _CLOSING.values():
                 if not stack or _CLOSING[self.tokens[stack[-1]].text] != token.text:
-                    raise self.error(f"{token.text!r} closes nothing", token)
+                    opening = next(left for left, right in _CLOSING.items() if right == token.text)
+                    raise self.error(
+                        f"{token.text!r} closes nothing", token, f"remove it, or add {opening!r}"
+                    )
                 partner[stack.pop()] = index
         if stack:
             token = self.tokens[stack[-1]]

@@ -129,13 +129,15 @@ def _join(values: Any, separator: Any = "") -> str:
     return between.join(parts)
 
 
-def _split(text: Any, separator: Any = None) -> list[str]:
-    text = as_string(text, "split")
+def _split(text: Any, separator: Any = None, limit: Any = -1) -> list[str]:
+    text, most = as_string(text, "split"), as_int(limit, "split")
     if separator is None:
         return bounded_items(text.split())
+    if most == 0:
+        return []
     if not (between := as_string(separator, "split")):
-        return bounded_items(list(text))
-    return bounded_items(text.split(between))
+        return bounded_items(list(text) if most < 0 else [*text[: most - 1], text[most - 1 :]][:most])
+    return bounded_items(text.split(between, most - 1 if most > 0 else -1))
 
 
 def _range(*bounds: Any) -> list[int]:
@@ -252,6 +254,15 @@ def _values(value: Any) -> list[Any]:
     return [value[key] for key in _keys(value)]
 
 
+def _merge(*maps: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for one in maps:
+        if not isinstance(one, dict | None):
+            raise ValueError(f"merge takes maps, not {kind_of(one)}")
+        merged |= one or {}
+    return merged
+
+
 def _replace(text: Any, old: Any, new: Any, count: Any = -1) -> str:
     text, old, new = (as_string(part, "replace") for part in (text, old, new))
     limit = as_int(count, "replace")
@@ -268,6 +279,32 @@ def _substring(text: Any, start: Any, end: Any = None) -> str:
     if not 0 <= first <= last <= len(text):
         raise ValueError(f"substring({first}, {last}) is outside a text of {len(text)} characters")
     return text[first:last]
+
+
+def _char_at(text: Any, place: Any) -> str:
+    text, at = as_string(text, "charAt"), as_int(place, "charAt")
+    if not 0 <= at <= len(text):
+        raise ValueError(f"charAt({at}) is outside a text of {len(text)} characters")
+    return text[at : at + 1]
+
+
+def _index_of(text: Any, part: Any, start: Any = 0) -> int:
+    text, part, first = as_string(text, "indexOf"), as_string(part, "indexOf"), as_int(start, "indexOf")
+    if not 0 <= first <= len(text):
+        raise ValueError(f"indexOf cannot begin at {first} in a text of {len(text)} characters")
+    return text.find(part, first)
+
+
+def _last_index_of(text: Any, part: Any, start: Any = None) -> int:
+    text, part = as_string(text, "lastIndexOf"), as_string(part, "lastIndexOf")
+    last = len(text) if start is None else as_int(start, "lastIndexOf")
+    if not 0 <= last <= len(text):
+        raise ValueError(f"lastIndexOf cannot begin at {last} in a text of {len(text)} characters")
+    return text.rfind(part, 0, last + len(part))
+
+
+_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+_TO_UPPER = {small: capital for capital, small in _TO_LOWER.items()}
 
 
 def _on_string(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -321,8 +358,9 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("range", _range, range(1, 4), "list"),
     Function("keys", _keys, _exactly(1), "list"),
     Function("values", _values, _exactly(1), "list"),
+    Function("merge", _merge, range(1, 9)),
     Function("join", _join, range(1, 3), "string"),
-    Function("split", _split, range(1, 3), "list"),
+    Function("split", _split, range(1, 4), "list"),
     Function("now", lambda: datetime.now(UTC), _exactly(0), "timestamp"),
     Function("timestamp", _timestamp, _exactly(1), "timestamp"),
     Function("duration", _duration, _exactly(1), "duration"),
@@ -336,16 +374,29 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("from_json", from_json, _exactly(1)),
     Function("uuid", lambda: str(uuid.uuid4()), _exactly(0), "string"),
     Function("join", _join, range(1, 3), "string", member=True),
-    Function("split", _split, range(1, 3), "list", member=True),
+    Function("split", _split, range(1, 4), "list", member=True),
     Function("lower", _on_string("lower", str.lower), _exactly(1), "string", member=True),
     Function("upper", _on_string("upper", str.upper), _exactly(1), "string", member=True),
-    Function("lowerAscii", _on_string("lowerAscii", str.lower), _exactly(1), "string", member=True),
-    Function("upperAscii", _on_string("upperAscii", str.upper), _exactly(1), "string", member=True),
+    Function(
+        "lowerAscii",
+        _on_string("lowerAscii", lambda text: text.translate(_TO_LOWER)),
+        _exactly(1),
+        "string",
+        member=True,
+    ),
+    Function(
+        "upperAscii",
+        _on_string("upperAscii", lambda text: text.translate(_TO_UPPER)),
+        _exactly(1),
+        "string",
+        member=True,
+    ),
     Function("trim", _on_string("trim", str.strip), _exactly(1), "string", member=True),
     Function("replace", _replace, range(3, 5), "string", member=True),
     Function("substring", _substring, range(2, 4), "string", member=True),
-    Function("indexOf", _on_string("indexOf", str.find), _exactly(2), "int", member=True),
-    Function("lastIndexOf", _on_string("lastIndexOf", str.rfind), _exactly(2), "int", member=True),
+    Function("charAt", _char_at, _exactly(2), "string", member=True),
+    Function("indexOf", _index_of, range(2, 4), "int", member=True),
+    Function("lastIndexOf", _last_index_of, range(2, 4), "int", member=True),
 )
 """Everything that is implemented here and called as it is written."""
 

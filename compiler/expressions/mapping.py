@@ -100,6 +100,11 @@ def _put(result: dict[str, Any], target: str, value: Any) -> None:
         place[name] = dict(value) if isinstance(value, dict) else value
 
 
+def is_target(text: str) -> bool:
+    """Whether a mapping's key is a path in the target's input."""
+    return all(text.replace("\\.", "\0").split("."))
+
+
 @lru_cache(maxsize=1024)
 def _steps(target: str) -> tuple[str, ...]:
     steps = [step.replace("\0", ".") for step in target.replace("\\.", "\0").split(".")]

@@ -7,6 +7,7 @@ from typing import Final
 
 from .errors import ExpressionError
 from .rewritten import Rewritten
+from .tokens import Token
 
 _SYNTAX = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
 _OVERLOAD = re.compile(r"No matching overloads found : (\S+?)(?:\((.*)\))?$")
@@ -44,17 +45,14 @@ def syntax_error(text: str, rewritten: Rewritten) -> ExpressionError:
         return _whole(rewritten, text.splitlines()[0], None, "syntax")
     offset = source_offset(rewritten, int(match.group(1)), int(match.group(2)))
     token = rewritten.token_at(offset)
-    hint = None
     if token.kind == "end":
         problem = "it ends too early"
         last = rewritten.tokens[-2]
-        hint = f"something must follow {last.text!r}" if last.kind == "operator" else None
+        hint = f"something must follow {last.text!r}" if last.kind == "operator" else "complete it"
     elif "Unsupported" in match.group(3) or "unexpected" in match.group(3).casefold():
-        problem = match.group(3)
+        problem, hint = match.group(3), "write it in another way, or remove it"
     else:
-        problem = f"{token.text!r} does not belong here"
-        if token.kind in ("string", "number"):
-            hint = "an operator such as + or == is missing before it"
+        problem, hint = f"{token.text!r} does not belong here", _misplaced(rewritten, token)
     start = min(token.start, len(rewritten.source))
     return ExpressionError(
         problem,
@@ -63,6 +61,36 @@ def syntax_error(text: str, rewritten: Rewritten) -> ExpressionError:
         end=max(token.end, start + 1) + 1,
         hint=hint,
     )
+
+
+def _misplaced(rewritten: Rewritten, token: Token) -> str:
+    """What to write instead of a token that CEL does not expect."""
+    index = rewritten.tokens.index(token)
+    before = rewritten.tokens[index - 1] if index else None
+    if token.kind in ("string", "number"):
+        if before is not None and before.text in ("f", "F") and before.end == token.start:
+            return "write 'text ' + string(x), or put two templates side by side: text {{ x }}"
+        return "an operator such as + or == is missing before it"
+    if token.text == "}":
+        return "a template has two braces, {{ x }}; a map is written {'key': value}"
+    if token.text == ":" and _opened_by(rewritten.tokens[:index]) == "[":
+        return "there are no slices: write text.substring(0, 3), or take items one by one"
+    if before is not None and before.kind == "operator" and before.text not in (")", "]", "}"):
+        return f"something must stand between {before.text!r} and {token.text!r}"
+    return "remove it, or write what it belongs to"
+
+
+def _opened_by(tokens: list[Token]) -> str | None:
+    """The bracket that is open after ``tokens``."""
+    closed = 0
+    for token in reversed(tokens):
+        if token.kind == "operator" and token.text in (")", "]", "}"):
+            closed += 1
+        elif token.kind == "operator" and token.text in ("(", "[", "{"):
+            if not closed:
+                return token.text
+            closed -= 1
+    return None
 
 
 def source_offset(rewritten: Rewritten, line: int, column: int) -> int:

@@ -186,6 +186,8 @@ WORDS: Final = {
     "NOT": "write not, or !",
     "if": "write condition ? a : b",
     "else": "write condition ? a : b",
+    "otherwise": "write else, as the condition of an edge",
+    "secrets": "name the secret in the node's own parameters",
     "lambda": "write list.map(x, …) or list.filter(x, …)",
     "for": "write list.map(x, …) or list.filter(x, …)",
     "workflow": "write input.…",

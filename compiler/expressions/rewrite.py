@@ -20,6 +20,7 @@ from .spelling import (
     LITERALS,
     MISSPELT,
     RENAMED,
+    RENAMED_FILTERS,
     RESERVED,
     TYPE_NAMES,
     list_of,
@@ -61,6 +62,13 @@ def rewrite(expression: str, namer: Namer = numbered, *, one_number: bool = Fals
     )
 
 
+def _too_long(number: str) -> bool:
+    """Whether a number as written is a whole one beyond 64 bits."""
+    if not number.isdecimal():
+        return False
+    return len(number.lstrip("0")) > 19 or int(number) > 2**63
+
+
 class _Rewriter(Cursor):
     def __init__(self, expression: str, namer: Namer, one_number: bool) -> None:
         super().__init__(expression)
@@ -95,6 +103,9 @@ class _Rewriter(Cursor):
             elif token.kind == "operator":
                 index = self._operator(index, high, bound)
             else:
+                if token.kind == "number" and _too_long(token.text):
+                    hint = "write a decimal number such as 1e20, or compare texts"
+                    raise self.error("a whole number has at most 64 bits", token, hint, "limit")
                 text = (
                     "1"
                     if self.one_number and token.kind == "number"
@@ -139,7 +150,7 @@ class _Rewriter(Cursor):
                 hint or "write an operator such as && or == before it",
             )
         if word in ("and", "or", "is") and following.text not in (".", "["):
-            raise self.error(f"{word!r} needs something before it", token)
+            raise self.error(f"{word!r} needs something before it", token, "write what it compares or joins")
         if following.text == "(" and following.kind == "operator":
             return self._call(index, bound)
         if word in LITERALS or (
@@ -180,27 +191,9 @@ class _Rewriter(Cursor):
         after = self.tokens[position]
         if root.kind == "name" and after.text == "{" and after.kind == "operator":
             raise self.error(f"{root.text!r} cannot be built here", root, "write a map: {'key': value}")
-        mode = "maybe" if self._compared_with_null(index, position) else "value"
-        reference = Reference(root.text, tuple(path), mode, tuple(places), after.text, self._hyphened(index))
+        mode = "maybe" if self.compared_with_null(index, position) else "value"
+        reference = Reference(root.text, tuple(path), mode, tuple(places), after.text, self.hyphened(index))
         return reference, position
-
-    def _hyphened(self, index: int) -> str:
-        """For ``input.max-size``: what the author may have meant as one name."""
-        if index < 2 or not self.is_operator(index - 1, "-"):
-            return ""
-        before, minus, root = self.tokens[index - 2 : index + 1]
-        touching = before.end == minus.start and minus.end == root.start
-        return f"{before.text}-{root.text}" if touching and before.kind == "name" else ""
-
-    def _compared_with_null(self, index: int, after: int) -> bool:
-        following, then = self.tokens[after], self.tokens[min(after + 1, len(self.tokens) - 1)]
-        if following.text == "is" and following.kind == "name":
-            return True
-        if following.text in EQUALITY and then.text == "null":
-            return True
-        return (
-            index >= 2 and self.tokens[index - 1].text in EQUALITY and self.tokens[index - 2].text == "null"
-        )
 
     def variable(self, reference: Reference) -> str:
         """The CEL variable that stands for ``reference``."""
@@ -219,7 +212,11 @@ class _Rewriter(Cursor):
             self.write(EQUALITY[text], token)
             return index + 1
         if text in MISSPELT:
-            raise self.error(f"{text!r} is not an operator here", token, MISSPELT[text])
+            hint = self._filter_hint(index + 1) if text == "|" else None
+            raise self.error(f"{text!r} is not an operator here", token, hint or MISSPELT[text])
+        if self.compared_before(index):
+            hint = "write a < b && b < c"
+            raise self.error("comparisons cannot follow one another", token, hint)
         if text == "." and following.kind == "name":
             after = self.tokens[index + 2]
             if after.text == "(" and after.kind == "operator":
@@ -228,9 +225,20 @@ class _Rewriter(Cursor):
             self.write(f".{following.text}" if plain else f"[{quoted(following.text)}]", following)
             return index + 2
         if text == "." and following.kind != "name":
-            raise self.error("a name must follow the dot", following if following.kind != "end" else token)
+            place = following if following.kind != "end" else token
+            raise self.error("a name must follow the dot", place, "write a.name, or a['any name']")
         self.write(text, token)
         return index + 1
+
+    def _filter_hint(self, index: int) -> str | None:
+        """What ``x | upper`` means, for who knows it from templates elsewhere."""
+        name = RENAMED_FILTERS.get(self.tokens[index].text, self.tokens[index].text)
+        more = self.is_operator(index + 1, "(") if self.tokens[index].kind == "name" else False
+        if name in GLOBAL_NAMES:
+            return f"there are no filters: write {name}(x{', …' if more else ''})"
+        return (
+            f"there are no filters: write x.{name}({'…' if more else ''})" if name in METHOD_NAMES else None
+        )
 
     def _is(self, index: int) -> int:
         token = self.tokens[index]
@@ -249,7 +257,7 @@ class _Rewriter(Cursor):
     def _not(self, index: int, high: int, bound: frozenset[str]) -> int:
         end = self.extent(index + 1, high, {"&&", "||", "?", ":", ","}, {"and", "or"})
         if end == index + 1:
-            raise self.error("'not' needs something to negate", self.tokens[index])
+            raise self.error("'not' needs something to negate", self.tokens[index], "write not x")
         self.write("!(", self.tokens[index])
         self.walk(index + 1, end, bound)
         self.write(")", self.tokens[end - 1])
@@ -325,6 +333,11 @@ class _Rewriter(Cursor):
         elif self._is_chain(low, high):
             found, _ = self._chain(low, high)
             self.write(f"has_({mangled(found.root)}, {list_of(found.path)})", token, spaced=True)
+        elif self.is_operator(high - 2, ".") and self.tokens[high - 1].kind == "name":
+            # CEL's own macro knows plain names only; ours finds {'a-b': 1}.`a-b` too.
+            self.write("has_(", token, spaced=True)
+            self.walk(low, high - 2, bound)
+            self.write(f", {list_of((self.tokens[high - 1].text,))})", self.tokens[high - 1])
         else:
             self.write("has(", token, spaced=True)
             self.walk(low, high, bound)
@@ -395,10 +408,12 @@ class _Rewriter(Cursor):
             return
         low, high = arities.start - member, arities.stop - 1 - member
         wanted = str(low) if low == high else f"{low} to {high}"
+        usage = f"{'x.' if member else ''}{token.text}({', '.join('yzabc' if member else 'xyzab')[: 3 * low - 2]})"
         raise self.error(
             f"{token.text} takes {wanted} argument{'' if wanted == '1' else 's'}, not {count - member}",
             token,
-            kind="type",
+            f"write {usage}",
+            "type",
         )
 
     def _unknown_function(self, token: Token, *, member: bool) -> ExpressionError:

@@ -98,6 +98,16 @@ class Shape:
         schema = self._resolved() or {}
         return tuple(schema.get("properties") or ())
 
+    @property
+    def certain(self) -> frozenset[str]:
+        """The fields that it surely has; none, where it may be null or is not one plain schema."""
+        schema = self._resolved(nullable=False) or {}
+        names = schema.get("properties") if self.strict else schema.get("required")
+        names = (
+            names if isinstance(names, list | dict) else ()
+        )  # What else it is, the schema's own check tells.
+        return frozenset(name for name in names if isinstance(name, str))
+
     def _field(self, schema: Mapping[str, Any], name: str) -> Shape | Unknown:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}

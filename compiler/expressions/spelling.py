@@ -29,6 +29,16 @@ MISSPELT = {
     "??": "write default(a, b)",
 }
 
+RENAMED_FILTERS = {
+    "length": "size",
+    "count": "size",
+    "unique": "distinct",
+    "tojson": "to_json",
+    "float": "double",
+    "d": "default",
+}
+"""What templates elsewhere call a filter."""
+
 HINTS = {
     "len": "write size(x)",
     "length": "write size(x)",

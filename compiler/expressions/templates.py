@@ -9,9 +9,11 @@ from typing import Any
 
 from .engine import CACHED, compile_expression
 from .errors import ExpressionError
-from .tokens import string_end
+from .tokens import MAX_EXPRESSION, string_end
 from .values import kind_of, text_of
 
+MAX_HOLES = 1000
+"""Templates in one text."""
 MAX_RENDER_DEPTH = 200
 """Lists and maps within each other in a rendered tree."""
 
@@ -34,7 +36,7 @@ def parse_template(text: str) -> tuple[str | Hole, ...]:
     """
     parts: list[str | Hole] = []
     literal = ""
-    position = 0
+    position = holes = 0
     while (opening := text.find("{{", position)) >= 0:
         before = text[position:opening]
         if before.endswith("\\\\"):
@@ -45,6 +47,16 @@ def parse_template(text: str) -> tuple[str | Hole, ...]:
             continue
         else:
             literal += before
+        holes += 1
+        if holes > MAX_HOLES:
+            raise ExpressionError(
+                f"more than {MAX_HOLES} templates in one text",
+                expression=text,
+                column=opening + 1,
+                end=opening + 3,
+                hint="put the text together in several steps, or with join(list, '')",
+                kind="limit",
+            )
         closing = _closing(text, opening)
         inner = text[opening + 2 : closing]
         if literal:
@@ -59,7 +71,8 @@ def parse_template(text: str) -> tuple[str | Hole, ...]:
 def _closing(text: str, opening: int) -> int:
     """Where the ``}}`` stands that closes the ``{{`` at ``opening``: not inside a string, not a map's braces."""
     depth, position = 0, opening + 2
-    while position < len(text):
+    last = min(len(text), opening + 2 + 2 * MAX_EXPRESSION)
+    while position < last:
         character = text[position]
         end = string_end(text, position)
         if end is None:
@@ -85,8 +98,9 @@ def _closing(text: str, opening: int) -> int:
         elif text.startswith("}}", position):
             return position
         position += 1
+    never = "{{ is never closed"
     raise ExpressionError(
-        "{{ is never closed",
+        never if last == len(text) else f"{never} within {2 * MAX_EXPRESSION} characters",
         expression=text,
         column=opening + 1,
         end=opening + 3,

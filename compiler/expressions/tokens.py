@@ -86,7 +86,9 @@ def tokenize(expression: str) -> list[Token]:
             tokens.append(token)
             position = token.end
     if not tokens:
-        raise ExpressionError("it is empty", expression=expression, column=1)
+        raise ExpressionError(
+            "it is empty", expression=expression, column=1, hint="write an expression, as {{ input.name }}"
+        )
     return [*tokens, Token("end", "", len(expression), len(expression))]
 
 

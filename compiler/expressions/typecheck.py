@@ -7,10 +7,10 @@ items of different types, comparisons across types) is at most a warning.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .engine import compile_expression, new_environment
 from .errors import ExpressionError
@@ -29,12 +29,14 @@ _ERROR = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
 _OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '\((.*)\)'")
 _SELECT = re.compile(r"expression of type '(.+?)' cannot be the operand of a select operation")
 _WRAPPER = re.compile(r"wrapper\((\w+)\)")
+_CONVERT = "compare and compute with values of one kind: string(x), int(x), double(x)"
 _WORDS = {
     "int": "a number",
     "string": "a string",
     "bool": "true or false",
     "null_type": "null",
     "bytes": "bytes",
+    "dyn": "a value of any type",
 }
 
 
@@ -55,9 +57,11 @@ def typecheck(
     shape_of: Callable[[Reference], Shape],
     node_ids: Iterable[str],
     *,
+    names: Sequence[str] = SCOPE_NAMES,
     condition: bool = False,
 ) -> list[Finding]:
-    """What is wrong with ``expression``, where ``shape_of`` tells what a reference is known to be."""
+    """What is wrong with ``expression``, where ``shape_of`` tells what a reference is known to be and ``names``
+    are those that it may begin with."""
     try:
         compile_expression(expression)
     except ExpressionError as error:
@@ -68,8 +72,8 @@ def typecheck(
     shapes: dict[Reference, Shape] = {}
 
     def name(reference: Reference, index: int) -> str:
-        if reference.root not in SCOPE_NAMES:
-            found.append(_unknown(reference, expression, node_ids))
+        if reference.root not in names:
+            found.append(_unknown(reference, expression, names, node_ids))
             return "t_dyn"
         shapes[reference] = shape = shape_of(reference)
         if reference.mode == "has":
@@ -79,15 +83,16 @@ def typecheck(
     rewritten = rewrite(expression, name, one_number=True)
     found += _whole_divisions(rewritten, shapes)
     for part in rewritten.hoisted:
-        inner = typecheck(part.text, shape_of, node_ids)
+        inner = typecheck(part.text, shape_of, node_ids, names=names)
         found += [_shifted(finding, part.start) for finding in inner]
     if not any(finding.severity == "error" for finding in found):
         found += _by_cel(rewritten, condition)
     return found
 
 
-def _unknown(reference: Reference, expression: str, node_ids: Iterable[str]) -> Finding:
-    error = unknown_root(reference, {"nodes": dict.fromkeys(node_ids)}, expression)
+def _unknown(reference: Reference, expression: str, names: Sequence[str], node_ids: Iterable[str]) -> Finding:
+    scope: dict[str, Any] = dict.fromkeys(names) | {"nodes": dict.fromkeys(node_ids)}
+    error = unknown_root(reference, scope, expression)
     return Finding("name", error.problem, reference.start, reference.places[0][1], error.hint)
 
 
@@ -137,10 +142,13 @@ def _findings(text: str, rewritten: Rewritten) -> Iterator[Finding]:
         start, end, message = token.start, max(token.end, token.start + 1), match.group(3)
         if overload := _OVERLOAD.search(message):
             kinds = _split(overload.group(2))
+            if "*error*" in kinds:
+                continue  # an operand's own error says why
             if finding := _overload(overload.group(1), kinds, start, end):
                 yield finding
         elif select := _SELECT.search(message):
-            yield Finding("type", f"{_word(select.group(1))} has no fields", start, end)
+            hint = "read a field of a map, or size(x) of a list or text"
+            yield Finding("type", f"{_word(select.group(1))} has no fields", start, end, hint)
 
 
 def _overload(name: str, kinds: list[str], start: int, end: int) -> Finding | None:
@@ -159,12 +167,12 @@ def _overload(name: str, kinds: list[str], start: int, end: int) -> Finding | No
     if name in ("_==_", "_!=_"):
         verdict = "never equal" if name == "_==_" else "always different"
         message = f"this compares {shown}: they are {verdict}"
-        hint = None if "null_type" in kinds else "write both as the same type: string(x), int(x)"
+        hint = _CONVERT if "null_type" in kinds else "write both as the same type: string(x), int(x)"
         return Finding("type", message, start, end, hint, "warning")
     if name == "@in":
         if kinds[1].startswith("list"):
             return Finding(
-                "type", f"the list has no items like {_word(kinds[0])}", start, end, None, "warning"
+                "type", f"the list has no items like {_word(kinds[0])}", start, end, _CONVERT, "warning"
             )
         return Finding("type", "in asks lists and maps", start, end, "for text write text.contains(part)")
     if name in ("_&&_", "_||_", "!_"):
@@ -173,7 +181,7 @@ def _overload(name: str, kinds: list[str], start: int, end: int) -> Finding | No
         message = f"{symbol!r} takes true or false, not {_word(wrong)}"
         return Finding("type", message, start, end, "compare: x != null, x > 0, x == 'text'")
     symbol = {"_[_]": "[…]", "-_": "-"}.get(name, name.replace("_", "") if name.startswith("_") else name)
-    hint = None
+    hint = "write default(x, …) for what may be null" if "null_type" in kinds else _CONVERT
     if name == "_+_" and "string" in kinds:
         hint = "write string(x) + …, or put two templates side by side"
     elif "string" in kinds and name in ("_<_", "_<=_", "_>_", "_>=_", "_-_", "_*_", "_/_"):

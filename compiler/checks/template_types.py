@@ -1,0 +1,75 @@
+"""Templates in parameters and inputs give what the node type takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ..diagnostics import Diagnostic, Path
+from ..document import walk_strings
+from .subject import Subject
+
+if TYPE_CHECKING:
+    from ..verify.fitting import Fit
+
+
+def template_types(subject: Subject) -> Iterator[Diagnostic]:
+    """Values of a known type where the node type takes another; text around a template where it takes no text."""
+    for path, node in subject.nodes():
+        node_type = subject.node_type(node.get("type"))
+        if node_type is None:
+            continue
+        parameters, given = node.get("parameters"), node.get("input")
+        if isinstance(parameters, dict):
+            now = {name: value for name, value in parameters.items() if name not in node_type.deferred}
+            yield from _mapping(subject, node_type.parameters, now, (*path, "parameters"), node_type.name)
+        if isinstance(given, dict):
+            yield from _mapping(subject, node_type.input, given, (*path, "input"), node_type.name)
+
+
+def _mapping(
+    subject: Subject, model: type[BaseModel], given: Mapping[str, Any], base: Path, type_name: str
+) -> Iterator[Diagnostic]:
+    for place, text in walk_strings(given):
+        if "{{" not in text:
+            continue
+        what, found = judged(subject, model, given, place, text)
+        if found is None or found.verdict == "yes":
+            continue
+        name = place[-1] if isinstance(place[-1], str) else place[0]
+        message = f"{name!r} of {type_name} must be {found.wanted}, and this is {what}"
+        rarely = found.verdict == "rarely"
+        hint = f"write a template that gives {found.wanted}"
+        if rarely:
+            message += "; only some of those can be read so"
+            hint = "write int(x), double(x) or bool(x) where it is one in other words"
+        yield subject.document.report(
+            "MR305", message, (*base, *place), hint=hint, severity="warning" if rarely else "error"
+        )
+
+
+def judged(
+    subject: Subject, model: type[BaseModel], given: Mapping[str, Any], place: Path, text: str
+) -> tuple[str, Fit | None]:
+    """What the template at ``place`` of what is ``given`` for ``model`` gives, in words, and how that fits; no fit
+    where nothing is known."""
+    from ..expressions.errors import ExpressionError
+    from ..expressions.templates import Hole, parse_template
+    from ..verify.fitting import fit, fit_examples, fit_field, kind_of_template, words
+
+    try:
+        parts = parse_template(text)
+    except ExpressionError:
+        return "", None
+    if not (len(parts) == 1 and isinstance(parts[0], Hole)):
+        filled = [
+            "".join(part if isinstance(part, str) else word for part in parts) for word in ("1", "a", "true")
+        ]
+        return "text", fit_examples(model, given, place, filled)
+    if subject.outputs is None or (kind := kind_of_template(text, subject.outputs, subject.scope)) is None:
+        return "", None
+    alone = len(place) == 1
+    known = fit_field(model, str(place[-1]), kind) if alone else fit(model, given, place, kind)
+    return words(kind), known
