@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..graph import Graph
 
 
 def layers(graph: Graph) -> dict[str, int]:
-    """Longest path from the entries; entries then move close to what follows them. Cycles are cut where they close."""
+    """Longest path from the entries; entries then move close to what follows them. Cycles are cut where they
+    close.
+
+    An edge that is no part of a cycle leads to a higher layer; one that closes a cycle to a lower one.
+    """
     sources, targets = _acyclic(graph)
     found: dict[str, int] = {}
     order: list[str] = []
@@ -23,6 +29,14 @@ def layers(graph: Graph) -> dict[str, int]:
         if targets[node_id] and not sources[node_id]:
             found[node_id] = min(found[t] for t in targets[node_id]) - 1
     return found
+
+
+def depth(layers_of: Mapping[str, int], inner: Mapping[str, int]) -> int:
+    """How many layers a picture is long, a node that has layers inside (``inner``) counting as so many."""
+    deepest: dict[int, int] = {}
+    for node_id, layer in layers_of.items():
+        deepest[layer] = max(deepest.get(layer, 1), inner.get(node_id, 1))
+    return sum(deepest.values())
 
 
 def _acyclic(graph: Graph) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .curves import arrowhead, cubics, sampled
-from .layout import Point
-from .scene import CARD, INK, LABEL, LINE, MUTED, PAPER, SMALL, TITLE, Card, Line, Scene
+from .curves import sampled
+from .geometry import Box, Point
+from .paint import Curve, Dot, Group, Polygon, Rectangle, Words, paint
+from .palette import INK, PAPER, Tone
+from .regions import region_of
+from .scene import Scene
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
+
+    from ..analysis import Analysis
+    from ..graph import Graph
+    from ..scopes import Scope
 
 SCALE = 2.0
 """Pixels of the picture per unit of the layout: crisp on dense screens."""
 OVERSAMPLE = 2
 MAX_PIXELS = 48_000_000
 """Of the drawing before it is scaled down; larger graphs are drawn at a smaller scale."""
+_FIRST_CHINESE = 0x2E80
+"""Characters from here on are drawn in the Chinese font."""
 
-_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts", "/Library/Fonts",
-            "/System/Library/Fonts", "C:/Windows/Fonts")  # fmt: skip
+_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts",
+            "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")  # fmt: skip
 _CHINESE = ("NotoSansCJK-Regular", "NotoSansCJKsc-Regular", "NotoSansSC-Regular", "SourceHanSansSC-Regular",
-            "SourceHanSansCN-Regular", "wqy-microhei", "wqy-zenhei", "DroidSansFallbackFull", "DroidSansFallback",
-            "PingFang", "Hiragino Sans GB", "STHeiti Light", "msyh", "simhei", "simsun", "uming")  # fmt: skip
+            "SourceHanSansCN-Regular", "wqy-microhei", "wqy-zenhei", "DroidSansFallbackFull",
+            "DroidSansFallback", "PingFang", "Hiragino Sans GB", "STHeiti Light", "msyh", "simhei", "simsun",
+            "uming")  # fmt: skip
 _LATIN = ("DejaVuSans", "LiberationSans-Regular", "NotoSans-Regular", "Helvetica", "Arial", "arial")
 _LATIN_BOLD = ("DejaVuSans-Bold", "LiberationSans-Bold", "NotoSans-Bold", "Arial Bold", "arialbd")
 
@@ -34,19 +45,23 @@ def render_png(scene: Scene) -> bytes:
     """The PNG file of ``scene``."""
     from PIL import Image
 
-    width, height = scene.layout.width, scene.layout.height
-    scale = min(SCALE, (MAX_PIXELS / (max(width * height, 1.0) * OVERSAMPLE**2)) ** 0.5)
-    canvas = _Canvas(width, height, scale * OVERSAMPLE)
-    for line in scene.lines:
-        canvas.curve(line, scene)
-    for card in scene.cards:
-        canvas.card(card)
-    for line in scene.lines:
-        canvas.label(line)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    scale = min(SCALE, (MAX_PIXELS / (max(scene.width * scene.height, 1.0) * OVERSAMPLE**2)) ** 0.5)
+    canvas = _Canvas(scene.width, scene.height, scale * OVERSAMPLE)
+    for group in paint(scene):
+        canvas.group(group)
+    size = (max(1, round(scene.width * scale)), max(1, round(scene.height * scale)))
     buffer = io.BytesIO()
     canvas.image.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def unreadable(source: Graph | Scope | Analysis) -> bool:
+    """Whether the picture has Chinese in it, and this machine no font for that."""
+    if chinese_path() is not None:
+        return False
+    region = region_of(source)
+    texts = [text for figure in region.walk() for text in (figure.title, figure.subtitle)]
+    return any(ord(character) >= _FIRST_CHINESE for text in texts for character in text)
 
 
 class _Canvas:
@@ -56,52 +71,55 @@ class _Canvas:
         from PIL import Image, ImageDraw
 
         self.scale = scale
+        self.share = 1.0
         self.image: Image.Image = Image.new(
-            "RGB", (max(1, round(width * scale)), max(1, round(height * scale))), PAPER
+            "RGB", (max(1, round(width * scale)), max(1, round(height * scale))), PAPER.light
         )
         self.pen: ImageDraw.ImageDraw = ImageDraw.Draw(self.image)
 
-    def curve(self, line: Line, scene: Scene) -> None:
-        """An edge with its arrowhead."""
-        color = _blend(LINE, PAPER, 0.5) if line.faded else LINE
-        points = sampled(cubics(line.route, scene.layout.direction), 24)
-        if line.faded or line.route.back:
+    def group(self, group: Group) -> None:
+        """The shapes of a group."""
+        self.share = 0.7 if group.faded else 1.0
+        for shape in group.shapes:
+            match shape:
+                case Rectangle():
+                    self._rectangle(shape)
+                case Words(x, baseline, text, size, tone, bold, centered):
+                    start = x - self._measure(text, size, bold) / 2 if centered else x
+                    self.text(start, baseline, text, size, self._color(tone), bold=bold)
+                case Curve(pieces, tone, dashed):
+                    self._curve(sampled(list(pieces), 24), self._color(tone), dashed=dashed)
+                case Polygon(points, tone):
+                    self.pen.polygon([self._at(p) for p in points], fill=self._color(tone))
+                case Dot((x, y), radius, tone):
+                    corners = (*self._at((x - radius, y - radius)), *self._at((x + radius, y + radius)))
+                    self.pen.ellipse(corners, fill=self._color(tone))
+
+    def _color(self, tone: Tone) -> str:
+        return _blend(tone.light, PAPER.light, self.share)
+
+    def _rectangle(self, shape: Rectangle) -> None:
+        box = shape.box
+        if shape.shadow:
+            for spread, shade in ((2.6, 0.025), (1.8, 0.04), (1.0, 0.06)):
+                around = Box(
+                    box.x - spread + 1,
+                    box.y - spread + 2.6,
+                    box.width + 2 * spread - 2,
+                    box.height + 2 * spread - 2,
+                )
+                self._rounded(around, shape.radius + spread, _blend(INK.light, PAPER.light, shade))
+        if shape.fill is not None:
+            line = self._color(shape.stroke) if shape.stroke and not shape.dashed else None
+            self._rounded(box, shape.radius, self._color(shape.fill), line, shape.width)
+        if shape.stroke is not None and (shape.dashed or shape.fill is None):
+            self._curve(_outline(box, shape.radius), self._color(shape.stroke), dashed=shape.dashed)
+
+    def _curve(self, points: list[Point], color: str, *, dashed: bool) -> None:
+        if dashed:
             self._dashes(points, color)
         else:
             self.pen.line([self._at(p) for p in points], fill=color, width=self._px(1.6), joint="curve")
-        corners = [self._at(p) for p in arrowhead(line.route, scene.layout.direction)]
-        self.pen.polygon(corners, fill=color)
-
-    def card(self, card: Card) -> None:
-        """A node."""
-        box, state = card.box, card.state
-        faded = state is not None and state.status == "skipped"
-        border = state.color if state is not None and not faded else "#d9e0e9"
-        strong = state is not None and state.status in ("failed", "running", "retrying")
-        for spread, shade in ((2.6, 0.025), (1.8, 0.04), (1.0, 0.06)):
-            wide, high = box.width + 2 * spread - 2, box.height + 2 * spread - 2
-            tint = _blend(INK, PAPER, shade)
-            self._rounded(box.x - spread + 1, box.y - spread + 2.6, wide, high, 9 + spread, tint)
-        self._rounded(box.x, box.y, box.width, box.height, 9, CARD, border, 1.8 if strong else 1.2)
-        tone = (lambda color: _blend(color, CARD, 0.55)) if faded else (lambda color: color)
-        self._rounded(box.x + 7, box.y + 9, 4, box.height - 18, 2, tone(card.color))
-        self.text(box.x + 20, box.y + 24, card.title, TITLE, tone(INK), bold=True)
-        self.text(box.x + 20, box.y + 42, card.subtitle, SMALL, tone(card.color))
-        if state is not None:
-            x, y = box.x + 24, box.y + 56.5
-            self.pen.ellipse((*self._at((x - 3.6, y - 3.6)), *self._at((x + 3.6, y + 3.6))), fill=state.color)
-            self.text(box.x + 33, box.y + 60.5, state.text, SMALL, tone(MUTED))
-
-    def label(self, line: Line) -> None:
-        """An edge's label in a pill."""
-        if line.label is None or line.label_size is None or line.route.label is None:
-            return
-        x, y = line.route.label
-        width, height = line.label_size.width, line.label_size.height
-        self._rounded(x - width / 2, y - height / 2, width, height, height / 2, PAPER, "#d9e0e9", 1.0)
-        tint = _blend(MUTED, PAPER, 0.6) if line.faded else MUTED
-        start = x - self._measure(line.label, LABEL) / 2
-        self.text(start, y + LABEL * 0.35, line.label, LABEL, tint)
 
     def text(
         self, x: float, baseline: float, text: str, size: float, color: str, *, bold: bool = False
@@ -112,8 +130,8 @@ class _Canvas:
             self.pen.text((left, y), part, font=font, fill=color, anchor="ls")
             left += font.getlength(part)
 
-    def _measure(self, text: str, size: float) -> float:
-        return sum(font.getlength(part) for part, font in self._runs(text, size, False)) / self.scale
+    def _measure(self, text: str, size: float, bold: bool) -> float:
+        return sum(font.getlength(part) for part, font in self._runs(text, size, bold)) / self.scale
 
     def _runs(self, text: str, size: float, bold: bool) -> list[tuple[str, Any]]:
         """``text`` in stretches of one font: Chinese and the like in a font that has them."""
@@ -123,7 +141,7 @@ class _Canvas:
             return [(text, latin)]
         runs: list[tuple[str, Any]] = []
         for character in text:
-            chosen = chinese if ord(character) >= 0x2E80 else latin
+            chosen = chinese if ord(character) >= _FIRST_CHINESE else latin
             if runs and runs[-1][1] is chosen:
                 runs[-1] = (runs[-1][0] + character, chosen)
             else:
@@ -149,9 +167,10 @@ class _Canvas:
         if on and len(dash) > 1:
             self.pen.line([self._at(p) for p in dash], fill=color, width=self._px(1.6))
 
-    def _rounded(self, x: float, y: float, width: float, height: float, radius: float, fill: str,
-                 outline: str | None = None, line: float = 0.0) -> None:  # fmt: skip
-        corners = (*self._at((x, y)), *self._at((x + width, y + height)))
+    def _rounded(
+        self, box: Box, radius: float, fill: str, outline: str | None = None, line: float = 0.0
+    ) -> None:
+        corners = (*self._at((box.x, box.y)), *self._at((box.right, box.bottom)))
         self.pen.rounded_rectangle(
             corners,
             radius=radius * self.scale,
@@ -212,6 +231,25 @@ def _font_files() -> dict[str, str]:
             if file.suffix.lower() in (".ttf", ".ttc", ".otf"):
                 found.setdefault(file.stem.casefold(), str(file))
     return found
+
+
+def _outline(box: Box, radius: float) -> list[Point]:
+    """The border of a rounded rectangle, as points."""
+    corners = (
+        (box.right - radius, box.y + radius, -math.pi / 2),
+        (box.right - radius, box.bottom - radius, 0.0),
+        (box.x + radius, box.bottom - radius, math.pi / 2),
+        (box.x + radius, box.y + radius, math.pi),
+    )
+    points = [
+        (
+            x + radius * math.cos(start + step * math.pi / 12),
+            y + radius * math.sin(start + step * math.pi / 12),
+        )
+        for x, y, start in corners
+        for step in range(7)
+    ]
+    return [*points, points[0]]
 
 
 def _blend(color: str, under: str, share: float) -> str:

@@ -1,95 +1,100 @@
-"""What is drawn: each node's words and colours, each edge's label, and the geometry of all. Formats only render it."""
+"""What is drawn: every node's words, every edge's label, and the place of all. Formats only render it.
+
+A region is laid out from the inside: the parts of a node first, then the frame around them as one large box
+of the layout that it stands in. So what is inside is inside its frame, and edges of a region never cross the
+frames in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ...core.durations import format_duration
-from ..graph import Graph, GraphNode
-from ..snippets import width as cells
-from .layout import Box, Layout, Route, Size, layout
+from ..analysis import Analysis
+from ..graph import Graph
+from ..scopes import Scope
+from .components import arrange
+from .edge_labels import edge_label
+from .geometry import Box, Direction, Layout, Route, Size
+from .layers import depth, layers
+from .node_states import State, gathered
+from .regions import Figure, Region, region_of
+from .words import clip, text_width, wrapped
 
-TITLE = 14.0
-SMALL = 11.0
-LABEL = 10.5
+TITLE, SMALL, LABEL = 14.0, 11.0, 10.5
 """Font sizes in pixels."""
-EM_PER_CELL = 0.58
-"""Width of half a Chinese character in ems: a Latin letter of a sans-serif is a little narrower on average."""
-MIN_WIDTH, MAX_CELLS, LABEL_CELLS = 150.0, 30, 34
-HEIGHT, HEIGHT_WITH_STATE = 54.0, 72.0
-PADDING = 18.0
-
-INK, MUTED, LINE, PAPER, CARD = "#1f2733", "#697586", "#9aa5b4", "#fbfcfe", "#ffffff"
-
-FAMILIES: Mapping[str, str] = {
-    "image": "#0f8b8d",
-    "ai": "#7c4dff",
-    "storage": "#c77700",
-    "data": "#2f6fed",
-    "http": "#0b93c4",
-    "control": "#55657a",
-    "notify": "#d6336c",
-    "script": "#3a8f3d",
-}
-"""A colour for each family of node types."""
-OTHER = "#8a6d5a"
-
-STATES: Mapping[str, str] = {
-    "completed": "#2e9e5b",
-    "failed": "#d83a3a",
-    "running": "#2f6fed",
-    "retrying": "#d98a00",
-    "skipped": "#98a2b1",
-    "canceled": "#7d6b91",
-    "waiting": "#b08900",
-    "pending": "#b3bcca",
-}
-"""A colour for each state of a node."""
+TITLE_CELLS, SMALL_CELLS, CAPTION_CELLS, LABEL_CELLS = 32, 40, 64, 34
+LINES = 3
+"""Of a title, a caption, a label."""
+MIN_WIDTH = 150.0
+PADDING, MARGIN, LANE_GAP = 18.0, 28.0, 14.0
+TITLE_STEP, SMALL_STEP, LABEL_STEP = 18.0, 15.0, 14.0
+"""From one line of a text to the next."""
+WIDE = 8
+"""More layers than this run down the page rather than to the right."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A node's state and how long it took, in seconds, where known."""
+class Texts:
+    """The lines of a card or of a frame's head."""
 
-    status: str
-    seconds: float | None = None
-
-    @property
-    def text(self) -> str:
-        """As shown: ``completed · 1.2s``."""
-        return (
-            self.status
-            if self.seconds is None
-            else f"{self.status} · {format_duration(round(self.seconds, 2))}"
-        )
+    title: tuple[str, ...]
+    small: tuple[str, ...]
+    state: State | None
 
     @property
-    def color(self) -> str:
-        """The state's colour."""
-        return STATES.get(self.status, STATES["pending"])
+    def height(self) -> float:
+        """What they take, from 8 above the first to 10 under the last."""
+        rows = len(self.title) * TITLE_STEP + len(self.small) * SMALL_STEP
+        return 18.0 + rows + (SMALL_STEP + 3 if self.state else 0)
+
+    @property
+    def width(self) -> float:
+        """What the longest one takes, with the strip and the padding."""
+        needed = [text_width(line, TITLE, bold=True) for line in self.title]
+        needed += [text_width(line, SMALL) for line in self.small]
+        if self.state is not None:
+            needed.append(text_width(self.state.text, SMALL) + 13)
+        return max(needed) + 2 * PADDING + 4
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """A node as drawn."""
 
-    node: GraphNode
+    figure: Figure
     box: Box
-    title: str
-    subtitle: str
-    color: str
-    state: State | None
+    texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A part of a framed node as drawn: its body, or a branch with its name."""
+
+    box: Box
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A node with nodes inside it as drawn; ``level`` counts the frames around it."""
+
+    figure: Figure
+    box: Box
+    texts: Texts
+    lanes: tuple[Lane, ...]
+    level: int
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An edge as drawn."""
+    """An edge as drawn, between the nodes with these keys."""
 
+    source: str
+    target: str
     route: Route
-    label: str | None
-    label_size: Size | None
+    label: tuple[str, ...]
     faded: bool
     """Whether it was not taken: one of its ends was skipped."""
 
@@ -98,94 +103,154 @@ class Line:
 class Scene:
     """A whole picture."""
 
+    title: str
     cards: tuple[Card, ...]
+    frames: tuple[Frame, ...]
     lines: tuple[Line, ...]
+    width: float
+    height: float
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A region with its geometry, from 0, 0."""
+
+    region: Region
     layout: Layout
+    labels: Mapping[int, tuple[str, ...]]
+    framed: Mapping[str, tuple[tuple[Lane, _Content], ...]]
 
 
-def state_of(value: Any) -> State:
-    """A :class:`State` from a status, from ``(status, seconds)``, or from a mapping with these names."""
-    if isinstance(value, State):
-        return value
-    if isinstance(value, Mapping):
-        seconds = value.get("seconds", value.get("duration"))
-        return State(str(value.get("status", "pending")), None if seconds is None else float(seconds))
-    if isinstance(value, tuple):
-        status, seconds = value
-        return State(str(status), None if seconds is None else float(seconds))
-    return State(str(value))
+def scene(source: Graph | Scope | Analysis, states: Mapping[str, Any] | None = None) -> Scene:
+    """The picture of a definition, a scope or a flat graph, coloured by ``states`` (journal key → state)."""
+    region = region_of(source)
+    definition = source.definition if isinstance(source, Analysis) else None
+    title = (definition.display_name or definition.name) if definition else "Workflow graph"
+    return _Composer(states, region).run(region, title)
 
 
-def scene(graph: Graph, states: Mapping[str, Any] | None) -> Scene:
-    """The picture of ``graph``, coloured by ``states`` (node id → state)."""
-    known = {node_id: state_of(value) for node_id, value in (states or {}).items()}
-    titles = {node.id: clip(node.id, MAX_CELLS) for node in graph.nodes}
-    kinds = {node.id: clip(node.type or "?", MAX_CELLS) for node in graph.nodes}
-    sizes = {
-        node.id: _size(titles[node.id], kinds[node.id], known.get(node.id), bool(states))
-        for node in graph.nodes
-    }
-    labels = {
-        index: clip(condition_text(edge.condition), LABEL_CELLS)
-        for index, edge in enumerate(graph.edges)
-        if edge.condition is not None
-    }
-    label_sizes = {i: Size(text_width(text, LABEL) + 14, LABEL + 9) for i, text in labels.items()}
-    placed = layout(graph, sizes, label_sizes)
-    cards = tuple(
-        Card(
-            node,
-            placed.boxes[node.id],
-            titles[node.id],
-            kinds[node.id],
-            FAMILIES.get(node.type.partition("/")[0], OTHER),
-            known.get(node.id) or (State("pending") if states else None),
-        )
-        for node in graph.nodes
+class _Composer:
+    def __init__(self, states: Mapping[str, Any] | None, region: Region) -> None:
+        self.states = gathered(states, {figure.key for figure in region.walk()})
+        self.layers: dict[int, dict[str, int]] = {}
+        self.direction: Direction = "right" if self._depth(region) <= WIDE else "down"
+        self.cards: list[Card] = []
+        self.frames: list[Frame] = []
+        self.lines: list[Line] = []
+
+    def run(self, region: Region, title: str) -> Scene:
+        """The finished picture."""
+        content = self._content(region)
+        self._emit(content, MARGIN, MARGIN, 0)
+        width, height = content.layout.width + 2 * MARGIN, content.layout.height + 2 * MARGIN
+        cards, frames, lines = tuple(self.cards), tuple(self.frames), tuple(self.lines)
+        return Scene(title, cards, frames, lines, width, height, self.direction)
+
+    def _depth(self, region: Region) -> int:
+        found = self.layers[id(region)] = layers(region.graph)
+        inner = {
+            name: max(self._depth(part) for part in figure.parts)
+            for name, figure in region.figures.items()
+            if figure.parts
+        }
+        return depth(found, inner)
+
+    # Sizes, from the inside.
+
+    def _content(self, region: Region) -> _Content:
+        sizes: dict[str, Size] = {}
+        framed: dict[str, tuple[tuple[Lane, _Content], ...]] = {}
+        for name, figure in region.figures.items():
+            texts = self._texts(figure)
+            if figure.parts:
+                framed[name], sizes[name] = self._lanes(figure, texts)
+            else:
+                sizes[name] = Size(max(MIN_WIDTH, round(texts.width)), texts.height)
+        labels = {
+            index: wrapped(edge_label(region.graph, edge), LABEL_CELLS, LINES)
+            for index, edge in enumerate(region.graph.edges)
+            if edge.condition is not None
+        }
+        label_sizes = {index: _label_size(label) for index, label in labels.items()}
+        found = arrange(region.graph, self.layers[id(region)], sizes, label_sizes, self.direction)
+        return _Content(region, found, labels, framed)
+
+    def _texts(self, figure: Figure) -> Texts:
+        state = self.states.get(figure.key) or (State("pending") if self.states else None)
+        limit = CAPTION_CELLS if figure.parts else SMALL_CELLS
+        title = wrapped(figure.title, CAPTION_CELLS if figure.parts else TITLE_CELLS, LINES)
+        return Texts(title, wrapped(figure.subtitle, limit, LINES), state)
+
+    def _lanes(self, figure: Figure, texts: Texts) -> tuple[tuple[tuple[Lane, _Content], ...], Size]:
+        """The parts of a node side by side, across the direction of the picture, and the size of all with the
+        frame."""
+        contents = [self._content(part) for part in figure.parts]
+        padding = PADDING if any(content.region.name is not None for content in contents) else 0.0
+        sizes = [_lane_size(content) for content in contents]
+        right = self.direction == "right"
+        length = max(size.width if right else size.height for size in sizes)
+        x, y = padding, texts.height
+        lanes: list[tuple[Lane, _Content]] = []
+        for content, size in zip(contents, sizes, strict=True):
+            width, height = (length, size.height) if right else (size.width, length)
+            lanes.append((Lane(Box(x, y, width, height), _lane_name(content)), content))
+            x, y = (x, y + height + LANE_GAP) if right else (x + width + LANE_GAP, y)
+        width = max(MIN_WIDTH, texts.width, max(lane.box.right for lane, _ in lanes) + padding)
+        height = max(lane.box.bottom for lane, _ in lanes) + padding
+        if right or len(lanes) == 1:
+            room = width - 2 * padding
+            lanes = [(replace(lane, box=replace(lane.box, width=room)), inner) for lane, inner in lanes]
+        return tuple(lanes), Size(width, height)
+
+    # Places, from the outside.
+
+    def _emit(self, content: _Content, dx: float, dy: float, level: int) -> None:
+        keys = {name: figure.key for name, figure in content.region.figures.items()}
+        for name, figure in content.region.figures.items():
+            box, texts = content.layout.boxes[name].moved(dx, dy), self._texts(figure)
+            if name not in content.framed:
+                self.cards.append(Card(figure, box, texts))
+                continue
+            lanes = [(replace(a, box=a.box.moved(box.x, box.y)), inner) for a, inner in content.framed[name]]
+            self.frames.append(Frame(figure, box, texts, tuple(lane for lane, _ in lanes), level))
+            for lane, inner in lanes:
+                x, y = _inside(lane, inner)
+                self._emit(inner, x, y, level + 1)
+        for index, route in enumerate(content.layout.routes):
+            source, target = keys[route.edge.source], keys[route.edge.target]
+            skipped = any(
+                (state := self.states.get(key)) is not None and state.status == "skipped"
+                for key in (source, target)
+            )
+            label = content.labels.get(index, ())
+            self.lines.append(Line(source, target, route.moved(dx, dy), label, skipped))
+
+
+def _label_size(label: tuple[str, ...]) -> Size:
+    width = max(text_width(line, LABEL) for line in label)
+    return Size(width + 16, (len(label) - 1) * LABEL_STEP + LABEL + 9)
+
+
+def _lane_size(content: _Content) -> Size:
+    name = _lane_name(content)
+    head = _lane_head(name)
+    width = max(content.layout.width, text_width(name or "", SMALL, bold=True))
+    return Size(width + 2 * PADDING, content.layout.height + head + 2 * PADDING - (4 if head else 10))
+
+
+def _lane_name(content: _Content) -> str | None:
+    return None if content.region.name is None else clip(content.region.name, CAPTION_CELLS)
+
+
+def _lane_head(name: str | None) -> float:
+    return 18.0 if name is not None else 0.0
+
+
+def _inside(lane: Lane, content: _Content) -> tuple[float, float]:
+    """Where the content of a lane begins: in its middle, under its name."""
+    head = _lane_head(lane.name)
+    return (
+        lane.box.x + (lane.box.width - content.layout.width) / 2,
+        lane.box.y + head + (lane.box.height - head - content.layout.height) / 2,
     )
-    lines = tuple(
-        Line(route, labels.get(index), label_sizes.get(index), _faded(route, known))
-        for index, route in enumerate(placed.routes)
-    )
-    return Scene(cards, lines, placed)
-
-
-def condition_text(condition: str | None) -> str:
-    """A condition as an edge's label: without braces, on one line."""
-    text = " ".join((condition or "").split())
-    if text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1:
-        text = text[2:-2].strip()
-    return text
-
-
-def text_width(text: str, size: float) -> float:
-    """Pixels that ``text`` takes at most, roughly: a Chinese character is as wide as it is high."""
-    return sum(map(cells, text)) * EM_PER_CELL * size
-
-
-def clip(text: str, limit: int) -> str:
-    """``text`` in at most ``limit`` cells, with an ellipsis where it was cut. Control characters become spaces."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    if sum(map(cells, text)) <= limit:
-        return text
-    kept, used = "", 1
-    for character in text:
-        used += cells(character)
-        if used > limit:
-            break
-        kept += character
-    return kept + "…"
-
-
-def _size(title: str, kind: str, state: State | None, with_states: bool) -> Size:
-    needed = max(
-        text_width(title, TITLE) * 1.06,  # the title is bold
-        text_width(kind, SMALL),
-        text_width(state.text, SMALL) + 12 if state else 0,
-    )
-    return Size(max(MIN_WIDTH, round(needed + 2 * PADDING + 6)), HEIGHT_WITH_STATE if with_states else HEIGHT)
-
-
-def _faded(route: Route, states: Mapping[str, State]) -> bool:
-    ends = (states.get(route.edge.source), states.get(route.edge.target))
-    return any(end is not None and end.status == "skipped" for end in ends)

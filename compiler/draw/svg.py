@@ -1,102 +1,130 @@
-"""A scene as SVG: one self-contained file without scripts, styles or outside references."""
+"""A scene as SVG: one self-contained file without scripts and outside references, light or dark as its
+reader's screen."""
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
-from .curves import arrowhead, cubics
-from .scene import CARD, INK, LABEL, LINE, MUTED, PAPER, SMALL, TITLE, Card, Line, Scene
+from .geometry import Box
+from .paint import Curve, Dot, Group, Polygon, Rectangle, Shape, Words, paint
+from .palette import PAPER, Tone
+from .scene import Scene
 
 FONTS = (
     "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'PingFang SC', 'Hiragino Sans GB', 'Microsoft YaHei', "
     "'Noto Sans CJK SC', 'Source Han Sans SC', 'WenQuanYi Micro Hei', sans-serif"
 )
+_SHADOW = (
+    '<filter id="shadow" x="-10%" y="-20%" width="120%" height="150%"><feDropShadow dx="0" dy="1.5" '
+    'stdDeviation="2" flood-color="#1f2733" flood-opacity="0.16"/></filter>'
+)
 
 
 def render_svg(scene: Scene) -> str:
-    """The SVG text of ``scene``."""
-    width, height = round(scene.layout.width), round(scene.layout.height)
+    """The SVG text of ``scene``. Colours are attributes, so that every viewer has the light ones; a style
+    replaces them where the screen is dark."""
+    width, height = round(scene.width), round(scene.height)
+    pen = _Pen()
+    ground = Rectangle(Box(0, 0, width, height), 10, PAPER)
+    body = [pen.shape(ground), *(line for group in paint(scene) for line in pen.group(group))]
+    about = _description(scene)
+    mark = f"{zlib.crc32(chr(10).join(body).encode('utf-8', 'replace')):08x}"
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'font-family="{FONTS}" role="img">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="{FONTS}" '
+        f'role="img" aria-labelledby="title-{mark} about-{mark}">'
     )
-    shadow = (
-        '<defs><filter id="shadow" x="-10%" y="-20%" width="120%" height="150%"><feDropShadow dx="0" dy="1.5" '
-        'stdDeviation="2" flood-color="#1f2733" flood-opacity="0.16"/></filter></defs>'
+    names = (
+        f'<title id="title-{mark}">{_text(scene.title)}</title><desc id="about-{mark}">{_text(about)}</desc>'
     )
-    background = f'<rect width="{width}" height="{height}" rx="10" fill="{PAPER}"/>'
-    curves = "\n".join(part for line in scene.lines for part in _curve(line, scene))
-    cards = "\n".join(part for card in scene.cards for part in _card(card))
-    labels = "\n".join(part for line in scene.lines for part in _label(line))
-    return "\n".join(filter(None, (head, shadow, background, curves, cards, labels, "</svg>"))) + "\n"
+    defs = f"<defs>{_SHADOW}<style>{pen.style()}</style></defs>"
+    return "\n".join([head, names, defs, *body, "</svg>"]) + "\n"
 
 
-def _curve(line: Line, scene: Scene) -> Iterator[str]:
-    pieces = cubics(line.route, scene.layout.direction)
-    start = pieces[0][0]
-    path = f"M{_n(start[0])} {_n(start[1])}" + "".join(
-        f" C{_n(b[0])} {_n(b[1])} {_n(c[0])} {_n(c[1])} {_n(d[0])} {_n(d[1])}" for _, b, c, d in pieces
-    )
-    dashes = ' stroke-dasharray="5 4"' if line.faded or line.route.back else ""
-    opacity = ' opacity="0.55"' if line.faded else ""
-    corners = " ".join(f"{_n(x)},{_n(y)}" for x, y in arrowhead(line.route, scene.layout.direction))
-    edge = line.route.edge
-    yield f"<g{opacity}><title>{_text(f'{edge.source} → {edge.target}')}</title>"
-    yield f'<path d="{path}" fill="none" stroke="{LINE}" stroke-width="1.6"{dashes}/>'
-    yield f'<polygon points="{corners}" fill="{LINE}"/></g>'
+class _Pen:
+    """Writes shapes, and remembers which colours it used."""
+
+    def __init__(self) -> None:
+        self._fills: dict[str, Tone] = {}
+        self._strokes: dict[str, Tone] = {}
+
+    def style(self) -> str:
+        """The dark colours of what was drawn."""
+        rules = [f".f-{name}{{fill:{tone.dark}}}" for name, tone in sorted(self._fills.items())]
+        rules += [f".s-{name}{{stroke:{tone.dark}}}" for name, tone in sorted(self._strokes.items())]
+        return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
+
+    def group(self, group: Group) -> Iterator[str]:
+        """A group's lines."""
+        attributes = "" if group.key is None else f" data-node={quoteattr(_clean(group.key))}"
+        attributes += ' opacity="0.7"' if group.faded else ""
+        yield f"<g{attributes}><title>{_text(group.title)}</title>"
+        yield from map(self.shape, group.shapes)
+        yield "</g>"
+
+    def shape(self, shape: Shape) -> str:
+        """One element."""
+        match shape:
+            case Rectangle():
+                return self._rectangle(shape)
+            case Words(x, baseline, text, size, tone, bold, centered):
+                weight = ' font-weight="600"' if bold else ""
+                anchor = ' text-anchor="middle"' if centered else ""
+                return (
+                    f'<text x="{_n(x)}" y="{_n(baseline)}" font-size="{size:g}"{weight}{anchor}'
+                    f"{self._paint(tone, None)}>{_text(text)}</text>"
+                )
+            case Curve(pieces, tone, dashed):
+                path = f"M{_n(pieces[0][0][0])} {_n(pieces[0][0][1])}" + "".join(
+                    f" C{_n(b[0])} {_n(b[1])} {_n(c[0])} {_n(c[1])} {_n(d[0])} {_n(d[1])}"
+                    for _, b, c, d in pieces
+                )
+                dashes = ' stroke-dasharray="5 4"' if dashed else ""
+                return f'<path d="{path}" stroke-width="1.6"{dashes}{self._paint(None, tone)}/>'
+            case Polygon(points, tone):
+                corners = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+                return f'<polygon points="{corners}"{self._paint(tone, None)}/>'
+            case Dot((x, y), radius, tone):
+                return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{radius:g}"{self._paint(tone, None)}/>'
+
+    def _rectangle(self, shape: Rectangle) -> str:
+        box = shape.box
+        place = f'x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}"'
+        line = f' stroke-width="{shape.width:g}"' if shape.stroke else ""
+        line += ' stroke-dasharray="6 5"' if shape.dashed else ""
+        line += ' filter="url(#shadow)"' if shape.shadow else ""
+        return f'<rect {place} rx="{_n(shape.radius)}"{line}{self._paint(shape.fill, shape.stroke)}/>'
+
+    def _paint(self, fill: Tone | None, stroke: Tone | None) -> str:
+        """The attributes and classes of a fill and a stroke."""
+        words, classes = f' fill="{fill.light if fill else "none"}"', []
+        if fill is not None:
+            self._fills[fill.name] = fill
+            classes.append(f"f-{fill.name}")
+        if stroke is not None:
+            self._strokes[stroke.name] = stroke
+            classes.append(f"s-{stroke.name}")
+            words += f' stroke="{stroke.light}"'
+        return f'{words} class="{" ".join(classes)}"'
 
 
-def _card(card: Card) -> Iterator[str]:
-    box, color = card.box, card.color
-    x, y, width, height = (_n(v) for v in (box.x, box.y, box.width, box.height))
-    faded = card.state is not None and card.state.status == "skipped"
-    border = card.state.color if card.state is not None and not faded else "#d9e0e9"
-    thick = (
-        "1.8" if card.state is not None and card.state.status in ("failed", "running", "retrying") else "1.2"
-    )
-    words = f"{card.node.id} ({card.node.type})" + (f": {card.state.text}" if card.state else "")
-    yield f"<g data-node={quoteattr(_clean(card.node.id))}{' opacity=' + chr(34) + '0.6' + chr(34) if faded else ''}>"
-    yield f"<title>{_text(words)}</title>"
-    yield (
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="9" fill="{CARD}" stroke="{border}" '
-        f'stroke-width="{thick}" filter="url(#shadow)"/>'
-    )
-    strip = f'<rect x="{_n(box.x + 7)}" y="{_n(box.y + 9)}" width="4" height="{_n(box.height - 18)}"'
-    yield f'{strip} rx="2" fill="{color}"/>'
-    left = _n(box.x + 20)
-    yield (
-        f'<text x="{left}" y="{_n(box.y + 24)}" font-size="{TITLE:g}" font-weight="600" fill="{INK}">'
-        f"{_text(card.title)}</text>"
-    )
-    yield (
-        f'<text x="{left}" y="{_n(box.y + 42)}" font-size="{SMALL:g}" fill="{color}">{_text(card.subtitle)}</text>'
-    )
-    if card.state is not None:
-        state = card.state
-        yield f'<circle cx="{_n(box.x + 24)}" cy="{_n(box.y + 56.5)}" r="3.6" fill="{state.color}"/>'
-        yield (
-            f'<text x="{_n(box.x + 33)}" y="{_n(box.y + 60.5)}" font-size="{SMALL:g}" fill="{MUTED}">'
-            f"{_text(state.text)}</text>"
-        )
-    yield "</g>"
+def _description(scene: Scene) -> str:
+    """The picture in words."""
+    nodes = len(scene.cards) + len(scene.frames)
+    words = [f"{_count(nodes, 'node')} and {_count(len(scene.lines), 'edge')}."]
+    words += [f"{frame.figure.title}: {frame.figure.subtitle}." for frame in scene.frames[:20]]
+    drawn = (*scene.cards, *scene.frames)
+    states = Counter(one.texts.state.status for one in drawn if one.texts.state is not None)
+    if states:
+        words.append(", ".join(f"{number} {status}" for status, number in states.most_common()) + ".")
+    return " ".join(words)
 
 
-def _label(line: Line) -> Iterator[str]:
-    if line.label is None or line.label_size is None or line.route.label is None:
-        return
-    x, y = line.route.label
-    width, height = line.label_size.width, line.label_size.height
-    opacity = ' opacity="0.65"' if line.faded else ""
-    yield (
-        f"<g{opacity}><title>{_text(line.route.edge.condition or '')}</title>"
-        f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" height="{_n(height)}" '
-        f'rx="{_n(height / 2)}" fill="{PAPER}" stroke="#d9e0e9"/>'
-    )
-    yield (
-        f'<text x="{_n(x)}" y="{_n(y + LABEL * 0.35)}" font-size="{LABEL:g}" fill="{MUTED}" text-anchor="middle">'
-        f"{_text(line.label)}</text></g>"
-    )
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _n(value: float) -> str:

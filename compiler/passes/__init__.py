@@ -10,12 +10,17 @@ from collections.abc import Callable
 
 from ..document import Document
 from ..graph import Graph
-from .edges_from_control import edges_from_control
-from .unique_edges import unique_edges
+from ..registered import functions
 
 Pass = Callable[[Graph, Document], Graph]
 
-PASSES: tuple[Pass, ...] = (edges_from_control, unique_edges)
+PASSES: tuple[Pass, ...] = functions(
+    __name__,
+    "edges_from_control",
+    "edges_from_errors",
+    "edges_into_aggregates",
+    "unique_edges",
+)
 
 
 def apply(graph: Graph, document: Document) -> Graph:

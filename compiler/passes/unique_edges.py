@@ -7,10 +7,13 @@ import json
 from ..document import Document
 from ..graph import Edge, Graph
 
+Identity = tuple[str, str, str | None, str, tuple[str, ...] | None]
+
 
 def unique_edges(graph: Graph, document: Document) -> Graph:
-    """The graph with each edge once; two edges are the same when ends, condition and mapping are."""
-    seen: dict[tuple[str, str, str | None, str], Edge] = {}
+    """The graph with each edge once; two edges are the same when ends, condition, mapping and
+    codes are."""
+    seen: dict[Identity, Edge] = {}
     for edge in graph.edges:
         seen.setdefault(identity(edge), edge)
     return (
@@ -18,9 +21,9 @@ def unique_edges(graph: Graph, document: Document) -> Graph:
     )
 
 
-def identity(edge: Edge) -> tuple[str, str, str | None, str]:
+def identity(edge: Edge) -> Identity:
     """What makes an edge the same as another."""
     mapping = (
         "" if edge.mapping is None else json.dumps(dict(edge.mapping), sort_keys=True, ensure_ascii=True)
     )
-    return edge.source, edge.target, edge.condition, mapping
+    return edge.source, edge.target, edge.condition, mapping, edge.codes
