@@ -90,3 +90,10 @@ def test_what_is_malformed_is_left_out():
 def test_a_long_chain_needs_no_recursion():
     graph = graph_of(20_000, {(i, i + 1) for i in range(19_999)} | {(19_999, 0)})
     assert len(graph.cycles[0]) == 20_000
+
+
+def test_what_is_no_node_is_not_reached():
+    """A name that was refused as an id, say, that an expression reads."""
+    graph = graph_of(2, {(0, 1)})
+    assert not graph.reaches("", "n1")
+    assert not graph.reaches("n0", "")

@@ -1,6 +1,8 @@
 """The JSON Schema for editors accepts what is right and finds what is not, with templates everywhere."""
 
 import copy
+import json
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mirror_realm.compiler.schema import definition_schema
 from mirror_realm.compiler.source import load
-from mirror_realm.tasks.registry import Registry, registry
+from mirror_realm.tasks.catalogue import builtin
+from mirror_realm.tasks.registry import Registry
 from mirror_realm.tasks.sdk import node_type
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/workflow.*"))
+ROOT = Path(__file__).parents[2]
+VALID = sorted((ROOT / "tests" / "compiler" / "fixtures" / "valid").glob("*.*"))
+EXAMPLES = [
+    *sorted((ROOT / "examples").glob("*/workflow.yaml")),
+    *(p for p in VALID if p.suffix in (".yaml", ".json")),
+]
 
 
 class Inner(BaseModel):
@@ -78,6 +86,11 @@ def changed(path, value):
     return document
 
 
+@cache
+def of_all_types():
+    return jsonschema.Draft202012Validator(definition_schema(builtin()))
+
+
 def test_the_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -88,11 +101,7 @@ def test_the_schema_is_a_schema():
 def test_the_examples_are_valid(path):
     document = load(path).document
     assert document is not None
-    schema = definition_schema(registry())
-    errors = [
-        f"{list(e.path)}: {e.message}"
-        for e in jsonschema.Draft202012Validator(schema).iter_errors(document.tree)
-    ]
+    errors = [f"{list(e.path)}: {e.message}" for e in of_all_types().iter_errors(document.tree)]
     assert errors == []
 
 
@@ -190,3 +199,73 @@ def test_every_reference_leads_somewhere():
 
     schema = definition_schema()
     assert {r.removeprefix("#/$defs/") for r in references(schema)} <= set(schema["$defs"])
+
+
+SET = {"node_id": "s", "type": "control/set", "parameters": {"values": {"x": "{{ item }}"}}}
+EACH = {"node_id": "each", "type": "control/foreach", "parameters": {"items": "{{ input.files }}"}}
+LOOP = {"node_id": "again", "type": "control/loop", "parameters": {"condition": "loop.index < 3"}}
+FORK = {"node_id": "fork", "type": "control/parallel"}
+BODY = {"nodes": [SET], "edges": [], "output": {"x": "{{ nodes.s.x }}"}}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {**EACH, "body": BODY},
+        {**EACH, "body": [SET]},
+        {
+            **EACH,
+            "parameters": {"items": [1, 2], "item": "x", "max_concurrent": "{{ vars.n }}"},
+            "body": BODY,
+        },
+        {**EACH, "body": {"nodes": [{**LOOP, "body": {"nodes": [{**FORK, "branches": [BODY]}]}}]}},
+        {**LOOP, "parameters": {"condition": "{{ loop.index < 3 }}", "mode": "until"}, "body": BODY},
+        {**LOOP, "parameters": {"condition": True, "max_iterations": 3}, "body": BODY},
+        {**FORK, "branches": [{"name": "left", **BODY}, {"name": "right", **BODY}]},
+        {**FORK, "branches": {"left": BODY, "right": [SET]}},
+        {**FORK, "parameters": {"wait_for": 1}, "branches": [BODY]},
+        {"node_id": "t", "type": "control/transaction", "body": BODY},
+        {"node_id": "t", "node_type": "control/transaction", "body": BODY},
+    ],
+    ids=json.dumps,
+)
+def test_parts_within_parts_are_accepted(node):
+    assert [e.message for e in of_all_types().iter_errors({"name": "a", "nodes": [node]})] == []
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        EACH,
+        FORK,
+        {**SET, "body": BODY},
+        {**EACH, "branches": [BODY]},
+        {**FORK, "body": BODY},
+        {**FORK, "branches": []},
+        {**EACH, "body": {"nodes": []}},
+        {**EACH, "body": {**BODY, "noodles": 1}},
+        {**EACH, "body": {"nodes": [{**SET, "type": "control/sett"}]}},
+        {**EACH, "body": {"nodes": [{**EACH, "body": {"nodes": [{**SET, "parameters": {}}]}}]}},
+        {**EACH, "body": {**BODY, "edges": [{"source": "s"}]}},
+        {**EACH, "parameters": {"items": "input.files"}, "body": BODY},
+        {**EACH, "parameters": {"items": [], "max_concurrent": 0}, "body": BODY},
+        {**LOOP, "parameters": {"condition": 3}, "body": BODY},
+        {**LOOP, "parameters": {"condition": "x", "mode": "forever"}, "body": BODY},
+        {**FORK, "parameters": {"wait_for": "some"}, "branches": [BODY]},
+    ],
+    ids=json.dumps,
+)
+def test_slips_in_parts_are_found(node):
+    assert not of_all_types().is_valid({"name": "a", "nodes": [node]})
+
+
+def test_every_field_of_a_node_is_explained():
+    properties = definition_schema(builtin())["$defs"]["NodeDefinition"]["properties"]
+    assert [name for name, field in properties.items() if not field.get("description")] == []
+
+
+def test_what_names_a_node_says_so():
+    schema = definition_schema(builtin())
+    edge, condition = schema["$defs"]["EdgeDefinition"], schema["$defs"]["control.condition"]
+    assert edge["properties"]["source"]["format"] == "node-id"
+    assert "'node-id'" in str(condition["properties"]["true_path"])

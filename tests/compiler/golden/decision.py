@@ -1,5 +1,5 @@
 """decision 1.0.0, compiled from decision.yaml.
-Definition sha256:9883f18b142bcbf1c3a9ffa9c474779819be29cab3183f74c1594c3d6fbb32d6
+Definition sha256:afb5e14fbfb3477692fa57f0311436fbe09c67afb5201af671c26827804821ef
 """
 
 from mirror_realm.flows import Retry, Run, edge, flow, node, workflow
@@ -7,7 +7,7 @@ from mirror_realm.flows import Retry, Run, edge, flow, node, workflow
 WORKFLOW = workflow(
     "decision",
     "1.0.0",
-    definition="sha256:9883f18b142bcbf1c3a9ffa9c474779819be29cab3183f74c1594c3d6fbb32d6",
+    definition="sha256:afb5e14fbfb3477692fa57f0311436fbe09c67afb5201af671c26827804821ef",
     source="decision.yaml",
     timeout=5400,
     task_runner="threads",
@@ -89,7 +89,11 @@ async def decision(input=None, trigger=None, instance_id=None):
         )
         run.start(
             keep,
-            after=edge(collect_done, when="nodes.collect.done", mapping={"data": "$"}),
+            after=edge(
+                collect_done,
+                when="default(nodes.collect.done, false)",
+                mapping={"data": "$"},
+            ),
         )
         run.start(drop, after=edge(collect_done, when="else"))
     return run.output
