@@ -39,7 +39,9 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file to write that becomes ``target`` at the end of the block, on the disk (file and folder synced).
 
     An exception in the block leaves ``target`` as it was. On Linux the file has no name until it is complete,
-    so that not even a killed process leaves a half file; elsewhere it is a hidden ``.part`` file meanwhile.
+    so that not even a killed process leaves a half file; killed in the very moment of replacing, it leaves the
+    whole new file as a hidden ``.part``, which the next writer of ``target`` takes away. Elsewhere the file is
+    a hidden ``.part`` from its first byte.
     """
     file, publish = _unnamed(target) or _named(target)
     try:
@@ -76,11 +78,29 @@ def _unnamed(target: Path) -> tuple[BinaryIO, Callable[[bool], None]] | None:
         except FileExistsError:
             if not overwrite:
                 raise
-            temporary = f".{uuid.uuid4().hex}.part"
-            _link(descriptor, target.parent, temporary)
-            (target.parent / temporary).replace(target)
+            _replace(descriptor, target)
 
     return os.fdopen(descriptor, "wb"), publish
+
+
+def _replace(descriptor: int, target: Path) -> None:
+    # No call puts an unnamed file in the place of a named one: it needs a name for a moment. That name is always the
+    # same for one target, so that what a writer killed in this moment left is found and removed by the next one.
+    name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}.part"
+    temporary = target.with_name(name)
+    while True:
+        try:
+            _link(descriptor, target.parent, name)
+        except FileExistsError:  # left by a killed writer, or a living one is about to rename it
+            temporary.unlink(missing_ok=True)
+            continue
+        try:
+            temporary.replace(target)
+        except FileNotFoundError:  # another writer removed it, or renamed it as if it were its own
+            continue
+        # Where another writer had renamed ours, both names were one file and rename(2) did nothing.
+        temporary.unlink(missing_ok=True)
+        return
 
 
 def _link(descriptor: int, folder: Path, name: str) -> None:

@@ -237,6 +237,10 @@ def test_without_an_endpoint_a_folder_stands_in(tmp_path):
     assert open_object_store(Settings(home=tmp_path, s3_endpoint="http://h")).kind == "s3"
 
 
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
 def test_a_copy_is_complete_or_absent(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"new")
@@ -250,7 +254,7 @@ def test_a_copy_is_complete_or_absent(tmp_path):
     assert target.read_bytes() == b"old"
     copy_atomically(source, target, sha256=digest(b"new"))
     assert target.read_bytes() == b"new"
-    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["source", "target"]
+    assert files(tmp_path) == [source, target]
 
 
 def test_without_unnamed_files_a_copy_is_atomic_too(tmp_path, monkeypatch):
@@ -269,7 +273,47 @@ def test_a_killed_writer_leaves_nothing(tmp_path):
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
-    assert [p for p in tmp_path.iterdir() if p.is_file()] == []
+    assert files(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="unnamed files are Linux's")
+def test_what_a_writer_killed_while_replacing_left_goes_with_the_next(tmp_path):
+    target = tmp_path / ("é" * 127)  # 254 bytes: no room for anything more in the name
+    target.write_bytes(b"old")
+    program = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from mirror_realm.blocks.atomic import atomic_file\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"with atomic_file(Path({str(target)!r})) as file:\n"
+        "    file.write(b'new')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert target.read_bytes() == b"old"
+    assert [p.suffix for p in files(tmp_path) if p != target] == [".part"]
+    with atomic_file(target) as file:
+        file.write(b"newer")
+    assert target.read_bytes() == b"newer"
+    assert files(tmp_path) == [target]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="unnamed files are Linux's")
+def test_many_writers_that_replace_one_file_at_once_leave_it_whole(tmp_path):
+    target = tmp_path / "target"
+    target.write_bytes(b"0" * 1000)
+
+    def write(letter: int) -> None:
+        for _ in range(50):
+            with atomic_file(target) as file:
+                file.write(bytes([letter]) * 1000)
+
+    threads = [threading.Thread(target=write, args=(ord("a") + index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert len(set(target.read_bytes())) == 1
+    assert len(target.read_bytes()) == 1000
+    assert files(tmp_path) == [target]
 
 
 def test_a_write_that_finds_no_room_names_the_file(tmp_path):
@@ -287,7 +331,7 @@ def test_a_write_that_finds_no_room_names_the_file(tmp_path):
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout
     assert told.startswith(f"RESOURCE_EXHAUSTED {tmp_path / 'target'}: ")
-    assert [p for p in tmp_path.iterdir() if p.is_file()] == []
+    assert files(tmp_path) == []
 
 
 def test_two_writers_of_one_name_without_overwrite(tmp_path):
