@@ -25,6 +25,9 @@ class ModelRegistry(Block):
     )
 
     folder: Path = Field(description="The folder that holds the files, on every machine with workers")
+    shared: str | None = Field(
+        default=None, description="Folder or s3://bucket/prefix from which machines take missing files"
+    )
     urls: list[str] = Field(default_factory=list, description="Where the files can be fetched from")
 
     def find(self, name: str) -> Path:
@@ -42,4 +45,6 @@ class ModelRegistry(Block):
 
     def apply(self, base: Settings) -> Settings:
         """``base`` with this folder of models."""
-        return base.model_copy(update={"models": self.folder})
+        return base.model_copy(
+            update={"models": self.folder, "models_shared": self.shared or base.models_shared}
+        )
