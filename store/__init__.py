@@ -7,6 +7,10 @@ to date.
 Importing this package imports SQLAlchemy; node families and the compiler import it inside functions.
 """
 
+from .debugging import DebugState, Stop
+from .events import Event, EventWait
+from .history import HistoryEvent, PastState
+from .human_tasks import HumanTask, NewHumanTask
 from .records import (
     Artifact,
     Instance,
@@ -23,14 +27,22 @@ from .store import Store
 
 __all__ = [
     "Artifact",
+    "DebugState",
+    "Event",
+    "EventWait",
+    "HistoryEvent",
+    "HumanTask",
     "Instance",
     "KnownFile",
     "MediaFile",
     "MediaTag",
     "MediaTask",
+    "NewHumanTask",
     "NewInstance",
     "NodeAttempt",
     "NodeExecution",
+    "PastState",
+    "Stop",
     "Store",
     "WorkflowVersion",
 ]

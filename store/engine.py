@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from ..core.errors import Code, RealmError
 from .cleaning import encode_json
 
+STORE_AWAY, OUTCOME_UNKNOWN = "store_away", "outcome_unknown"
+"""Details of an UNAVAILABLE error: that it is the database which does not answer, and that it may have committed."""
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for another process's write."""
 
@@ -49,12 +51,21 @@ class Database:
             with translated(self.url):
                 yield current
             return
-        with self._lock, translated(self.url), self._writers.begin() as connection:
+        with self._lock, translated(self.url), self._writers.connect() as connection:
+            transaction = connection.begin()
             self._local.connection = connection
             try:
                 yield connection
+            except BaseException:
+                with suppress(
+                    exc.SQLAlchemyError
+                ):  # Of a connection that was cut, nothing is left to take back.
+                    transaction.rollback()
+                raise
             finally:
                 self._local.connection = None
+            with _deciding(self.url):
+                transaction.commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -147,6 +158,20 @@ def _set_wal(engine: Engine) -> None:
 
 
 @contextmanager
+def _deciding(url: URL) -> Iterator[None]:
+    """Around a commit: when it is cut, nobody knows whether it counted, and the error says so."""
+    try:
+        with translated(url):
+            yield
+    except RealmError as error:
+        if not error.record.details.get(STORE_AWAY):
+            raise
+        record = error.record
+        details = {**record.details, OUTCOME_UNKNOWN: True}
+        raise RealmError(record.code, record.message, hint=record.hint, details=details) from error
+
+
+@contextmanager
 def translated(url: URL) -> Iterator[None]:
     """Turn the driver's errors into ours: what the caller sent, what the database refuses, what may be
     retried."""
@@ -171,7 +196,10 @@ def _translate(error: exc.SQLAlchemyError, url: URL) -> RealmError:
         return RealmError(Code.INVALID_ARGUMENT, f"the database refuses the value: {reason}")
     if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
         return RealmError(
-            Code.UNAVAILABLE, f"the database {place} does not answer: {reason}", hint="realm doctor checks it"
+            Code.UNAVAILABLE,
+            f"the database {place} does not answer: {reason}",
+            hint="realm doctor checks it",
+            details={STORE_AWAY: True},
         )
     if "not a database" in reason or "malformed" in reason:
         return RealmError(

@@ -14,6 +14,8 @@ from ..core.ids import new_id
 from ..core.status import NodeStatus
 from .cleaning import plain_json
 from .engine import Database
+from .execution_events import change_of, changes_of, guard_execution, guard_node
+from .history import BEGAN, CANCELED, ENDED, REOPENED, SKIPPED, Change, append, guard, words
 from .models import NodeAttemptRow, NodeExecutionRow
 from .records import NodeAttempt, NodeExecution, Shape
 from .types import Status, UtcDateTime, moment, seconds_between
@@ -29,7 +31,11 @@ _Error = ErrorRecord | Mapping[str, Any] | None
 
 
 class Executions:
-    """What became of each node of each instance."""
+    """What became of each node of each instance.
+
+    Each change is told by an event (:mod:`.history`) in the same transaction. With an ``epoch``, a change by a life of
+    the instance that is not the present one is ABORTED.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,6 +52,7 @@ class Executions:
         max_attempts: int = 1,
         execution_key: str | None = None,
         started_at: datetime | None = None,
+        epoch: int | None = None,
     ) -> NodeExecution:
         """Record that attempt number ``attempt`` (from 1) of a node starts; the execution becomes running.
 
@@ -68,6 +75,7 @@ class Executions:
             "max_retries": max_attempts - 1,
         }
         with self._database.write() as connection:
+            life, before = guard_node(connection, instance_id, node_id, iteration, epoch)
             row = connection.execute(_BEGIN[connection.dialect.name], values).one_or_none()
             if row is None:
                 raise RealmError(
@@ -90,9 +98,12 @@ class Executions:
             )
             if made.one_or_none() is None:
                 _check_repeat(connection, execution, attempt, started_at)
+            else:
+                began = change_of(BEGAN, execution, before, NodeStatus.RUNNING, started_at, attempt=attempt)
+                append(connection, instance_id, life, began)
             if attempt == 1:
                 return replace(execution, attempts=(first,))
-            return _with_attempts(connection, [execution])[0]
+            return with_attempts(connection, [execution])[0]
 
     def finish(
         self,
@@ -107,6 +118,7 @@ class Executions:
         resource_usage: Mapping[str, Any] | None = None,
         notes: Mapping[str, Any] | None = None,
         completed_at: datetime | None = None,
+        epoch: int | None = None,
     ) -> None:
         """Record how an attempt ended. ``retrying`` closes the attempt as failed and keeps the node open.
 
@@ -119,6 +131,7 @@ class Executions:
         ended = NodeStatus.FAILED if retrying else status
         usage, failure = plain_json(resource_usage), _error_json(error)
         with self._database.write() as connection:
+            node = guard_execution(connection, execution_id, epoch)
             closed = connection.execute(
                 _CLOSE_ATTEMPT,
                 {
@@ -150,6 +163,13 @@ class Executions:
                     "resource_usage": usage,
                 },
             )
+            told = {"worker": worker, "code": (failure or {}).get("code")}
+            data = {name: value for name, value in told.items() if value}
+            before = NodeStatus.RUNNING
+            told_end = change_of(
+                ENDED, node, before, status, completed_at, attempt=attempt, data=data or None
+            )
+            append(connection, node.instance_id, node.epoch, told_end)
 
     def skip(
         self,
@@ -160,6 +180,7 @@ class Executions:
         iteration: str = "",
         reason: str,
         at: datetime | None = None,
+        epoch: int | None = None,
     ) -> None:
         """Record that a node will not run, and why. Skipping again changes the reason; FAILED_PRECONDITION
         when the node is running or has completed."""
@@ -179,6 +200,7 @@ class Executions:
             "max_retries": 0,
         }
         with self._database.write() as connection:
+            life, before = guard_node(connection, instance_id, node_id, iteration, epoch)
             statement = insert(connection, NodeExecutionRow)
             new = statement.excluded
             statement = statement.on_conflict_do_update(
@@ -191,14 +213,46 @@ class Executions:
                     Code.FAILED_PRECONDITION,
                     f"node {node_id} of {instance_id} is running or has completed: it cannot be skipped",
                 )
+            skipped = Change(
+                type=SKIPPED,
+                at=at,
+                before=before,
+                after=NodeStatus.SKIPPED,
+                node_id=node_id,
+                iteration=iteration,
+                data=words(reason),
+            )
+            append(connection, instance_id, life, skipped)
 
-    def cancel_open(self, instance_id: str, reason: str, *, at: datetime | None = None) -> int:
-        """Cancel every undecided node of the instance, with its open attempt; returns how many nodes."""
+    def cancel_open(
+        self,
+        instance_id: str,
+        reason: str,
+        *,
+        under: str = "",
+        iteration: str = "",
+        at: datetime | None = None,
+        epoch: int | None = None,
+    ) -> int:
+        """Cancel every undecided node of the instance, with its open attempt; returns how many nodes.
+
+        ``under`` is the beginning of the node ids to cancel, such as ``each/``, in the given ``iteration`` and those
+        inside it; without it, all of them.
+        """
         at = moment(at)
         undecided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.in_(_OPEN)
+        if under:
+            undecided &= NodeExecutionRow.node_id.startswith(under, autoescape=True)
+        if iteration:
+            inside = NodeExecutionRow.iteration.startswith(f"{iteration}.", autoescape=True)
+            undecided &= (NodeExecutionRow.iteration == iteration) | inside
         ids = select(NodeExecutionRow.id).where(undecided)
         end = literal(at, UtcDateTime())
         with self._database.write() as connection:
+            life = guard(connection, instance_id, epoch)
+            canceled = changes_of(connection, undecided, CANCELED, NodeStatus.CANCELED, at, words(reason))
+            if not canceled:
+                return 0
             connection.execute(
                 update(NodeAttemptRow)
                 .where(NodeAttemptRow.execution_id.in_(ids), NodeAttemptRow.status == NodeStatus.RUNNING)
@@ -209,7 +263,7 @@ class Executions:
                     error=ErrorRecord(Code.CANCELLED, reason).to_dict(),
                 )
             )
-            canceled = connection.execute(
+            connection.execute(
                 update(NodeExecutionRow)
                 .where(undecided)
                 .values(
@@ -219,35 +273,59 @@ class Executions:
                     duration=seconds_between(NodeExecutionRow.started_at, end),
                 )
             )
-            return canceled.rowcount
+            append(connection, instance_id, life, *canceled)
+            return len(canceled)
 
-    def reopen(self, instance_id: str, node_ids: Collection[str]) -> int:
-        """Let decided nodes run again (retry from a node, replay): they become retrying; returns how many."""
-        statement = (
-            update(NodeExecutionRow)
-            .where(
-                NodeExecutionRow.instance_id == instance_id,
-                NodeExecutionRow.node_id.in_(node_ids),
-                NodeExecutionRow.status.not_in(_OPEN),
-            )
-            .values(status=NodeStatus.RETRYING, reason=None, completed_at=None, duration=None)
-        )
+    def reopen(
+        self, instance_id: str, nodes: Collection[str | tuple[str, str]], *, at: datetime | None = None
+    ) -> int:
+        """Let decided nodes run again: they become retrying; returns how many. A node is its id, which means all of its
+        iterations, or ``(id, iteration)``."""
+        at = moment(at)
+        ids = [node for node in nodes if isinstance(node, str)]
+        pairs = {node for node in nodes if not isinstance(node, str)}
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+            life = guard(connection, instance_id)
+            decided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.not_in(_OPEN)
+            columns = select(NodeExecutionRow.id, NodeExecutionRow.node_id, NodeExecutionRow.iteration)
+            found = [
+                row.id
+                for row in connection.execute(columns.where(decided))
+                if row.node_id in ids or (row.node_id, row.iteration) in pairs
+            ]
+            for start in range(0, len(found), _MOST_AT_ONCE):
+                chosen = NodeExecutionRow.id.in_(found[start : start + _MOST_AT_ONCE])
+                reopened = changes_of(connection, chosen, REOPENED, NodeStatus.RETRYING, at)
+                again = {
+                    "status": NodeStatus.RETRYING,
+                    "reason": None,
+                    "completed_at": None,
+                    "duration": None,
+                }
+                connection.execute(update(NodeExecutionRow).where(chosen).values(again))
+                append(connection, instance_id, life, *reopened)
+            return len(found)
 
-    def for_instance(self, instance_id: str) -> list[NodeExecution]:
-        """All node executions of an instance in the order they started, each with its attempts in order."""
+    def for_instance(self, instance_id: str, iteration: str | None = None) -> list[NodeExecution]:
+        """The node executions of an instance, or those of one ``iteration`` (``""`` outside of loops), in the order
+        they started, each with its attempts in order."""
+        chosen = NodeExecutionRow.instance_id == instance_id
+        if iteration is not None:
+            chosen &= NodeExecutionRow.iteration == iteration
         statement = (
             select(*_execution.columns)
-            .where(NodeExecutionRow.instance_id == instance_id)
+            .where(chosen)
             .order_by(NodeExecutionRow.started_at, NodeExecutionRow.id)
         )
         with self._database.read() as connection:
             found = [_execution(row) for row in connection.execute(statement)]
-            return _with_attempts(connection, found)
+            return with_attempts(connection, found)
 
 
 _IDENTITY = ["instance_id", "node_id", "iteration"]
+_MOST_AT_ONCE = 500
+"""Ids in one statement."""
+
 
 _CLOSE_ATTEMPT = (
     update(NodeAttemptRow)
@@ -338,16 +416,19 @@ def _attempt_row(connection: Connection, execution_id: str, attempt: int) -> Nod
     return None if row is None else _attempt(row)
 
 
-def _with_attempts(connection: Connection, executions: Iterable[NodeExecution]) -> list[NodeExecution]:
+def with_attempts(connection: Connection, executions: Iterable[NodeExecution]) -> list[NodeExecution]:
+    """The executions with the attempts of each, in order."""
     found = {one.id: one for one in executions}
     attempts: dict[str, list[NodeAttempt]] = {id: [] for id in found}
-    statement = (
-        select(NodeAttemptRow.execution_id, *_attempt.columns)
-        .where(NodeAttemptRow.execution_id.in_(found))
-        .order_by(NodeAttemptRow.execution_id, NodeAttemptRow.attempt)
-    )
-    for execution_id, *columns in connection.execute(statement):
-        attempts[execution_id].append(_attempt(columns))
+    ids = list(found)
+    for start in range(0, len(ids), _MOST_AT_ONCE):
+        statement = (
+            select(NodeAttemptRow.execution_id, *_attempt.columns)
+            .where(NodeAttemptRow.execution_id.in_(ids[start : start + _MOST_AT_ONCE]))
+            .order_by(NodeAttemptRow.execution_id, NodeAttemptRow.attempt)
+        )
+        for execution_id, *columns in connection.execute(statement):
+            attempts[execution_id].append(_attempt(columns))
     return [replace(one, attempts=tuple(attempts[one.id])) for one in found.values()]
 
 

@@ -137,6 +137,28 @@ class Media:
         with self._database.read() as connection:
             return [_file(row) for row in connection.execute(ordered)]
 
+    def by_contents(self, contents: Iterable[str], *, project: str = DEFAULT_PROJECT) -> dict[str, MediaFile]:
+        """The newest file of each content (sha256) that the library knows."""
+        statement = select(*_file.columns).where(
+            MediaFileRow.project_id == project, MediaFileRow.sha256.in_(list(contents))
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement.order_by(MediaFileRow.created_at, MediaFileRow.version))
+            return {file.sha256: file for file in map(_file, rows)}
+
+    def lineage(self, file_id: str) -> Sequence[MediaFile]:
+        """A file's original, all versions of that, and everything made from them, oldest first."""
+        row = MediaFileRow
+        with self._database.read() as connection:
+            file = _get(connection, file_id)
+            original = _get(connection, file.original_id) if file.original_id else file
+            versions = select(row.id).where(
+                row.project_id == original.project_id, row.path == original.path, row.original_id.is_(None)
+            )
+            family = (row.id == file_id) | row.id.in_(versions) | row.original_id.in_(versions)
+            statement = select(*_file.columns).where(family)
+            return [_file(one) for one in connection.execute(statement.order_by(row.created_at, row.id))]
+
     def add_tags(self, file_id: str, tags: Iterable[tuple[str, str, float, str]]) -> None:
         """Add ``(tag_type, tag_value, confidence, source)``; a word that is there gets the new confidence."""
         now = datetime.now(UTC)

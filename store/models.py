@@ -151,12 +151,17 @@ class InstanceRow(Row):
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(Words(255))
     started_at: Mapped[datetime | None]
+    resumed_at: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     duration: Mapped[float | None]
     retry_count: Mapped[int]
     flow_run_id: Mapped[str | None] = mapped_column(Words(64))
     claimed_by: Mapped[str | None] = mapped_column(Words(255))
     claimed_at: Mapped[datetime | None]
+    epoch: Mapped[int] = mapped_column(server_default=text("0"))
+    requested: Mapped[str | None] = mapped_column(String(20))
+    runner_id: Mapped[str | None] = mapped_column(String(40))
     parent_instance_id: Mapped[str | None] = belongs_to("workflow_instances.id", index=True)
 
     __table_args__ = (
@@ -171,10 +176,24 @@ class InstanceRow(Row):
             postgresql_where=text("status = 'pending'"),
         ),
         Index(None, "created_at"),
+        Index(
+            "ix_workflow_instances_waiting",
+            "claimed_by",
+            "wake_at",
+            sqlite_where=text("status = 'waiting'"),
+            postgresql_where=text("status = 'waiting'"),
+        ),
+        Index(
+            "ix_workflow_instances_requested",
+            "requested",
+            sqlite_where=text("requested IS NOT NULL"),
+            postgresql_where=text("requested IS NOT NULL"),
+        ),
         Index(None, "status", "created_at"),
         Index(None, "workflow", "created_at"),
         Index(None, "workflow_id"),
         Index(None, "started_at"),
+        Index(None, "flow_run_id"),
     )
 
 
@@ -204,6 +223,7 @@ class NodeExecutionRow(Row):
     __table_args__ = (
         UniqueConstraint("instance_id", "node_id", "iteration"),
         one_of("status", NodeStatus),
+        Index(None, "instance_id", "iteration"),
         Index(None, "status", "started_at"),
         Index(None, "node_id", "started_at"),
     )

@@ -60,7 +60,10 @@ class NewInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One run of a workflow version. ``duration`` runs from the first start to the last end."""
+    """One run of a workflow version. ``duration`` runs from the first start to the last end; ``resumed_at`` is when its
+    present life began, ``wake_at`` when one that waits is to go on by itself. Each life has its own ``epoch``, counted
+    from 1, and ``runner_id`` is the process that lives it; ``requested`` is what a person asked of it and it has not
+    done yet: cancel, pause or resume."""
 
     id: str
     project_id: str
@@ -80,12 +83,17 @@ class Instance:
     created_at: datetime
     created_by: str
     started_at: datetime | None
+    resumed_at: datetime | None
+    wake_at: datetime | None
     completed_at: datetime | None
     duration: float | None
     retry_count: int
     flow_run_id: str | None
     claimed_by: str | None
     claimed_at: datetime | None
+    epoch: int
+    requested: str | None
+    runner_id: str | None
     parent_instance_id: str | None
 
 

@@ -9,12 +9,28 @@ from types import TracebackType
 from sqlalchemy import URL, text
 
 from .artifacts import Artifacts
+from .breakers import Breakers
+from .cache import Cache
+from .debugging import Debugging
+from .definitions import Definitions
 from .engine import Database
+from .events import Events
 from .executions import Executions
+from .history import History
+from .human_tasks import HumanTasks
 from .instances import Instances
 from .media import Media
+from .media_clusters import MediaClusters
+from .media_overview import MediaOverviews
+from .media_people import MediaPeople
+from .media_stages import MediaStages
+from .media_vectors import MediaVectors
 from .migrate import check, upgrade
+from .rounds import Rounds
+from .runners import Runners
+from .sagas import Sagas
 from .triggers import Triggers
+from .waiting import Waiting
 from .workflows import Workflows
 
 
@@ -29,9 +45,25 @@ class Store:
         self.workflows = Workflows(database)
         self.instances = Instances(database)
         self.executions = Executions(database)
+        self.rounds = Rounds(database)
+        self.history = History(database)
+        self.runners = Runners(database)
+        self.definitions = Definitions(database)
+        self.debugging = Debugging(database)
         self.triggers = Triggers(database)
+        self.events = Events(database)
+        self.human_tasks = HumanTasks(database)
+        self.waiting = Waiting(database)
+        self.sagas = Sagas(database)
+        self.cache = Cache(database)
+        self.breakers = Breakers(database)
         self.artifacts = Artifacts(database)
         self.media = Media(database)
+        self.overviews = MediaOverviews(database)
+        self.stages = MediaStages(database)
+        self.vectors = MediaVectors(database)
+        self.people = MediaPeople(database)
+        self.clusters = MediaClusters(database)
 
     @classmethod
     def open(cls, url: str | URL, *, migrate: bool = True) -> Store:

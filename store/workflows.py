@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from ..core import versions
 from ..core.errors import Code, RealmError
 from ..core.ids import new_id
 from .engine import Database
@@ -228,15 +229,10 @@ def precedence(version: str) -> tuple[Any, ...]:
     >>> sorted(["1.10.0", "1.2.0", "1.10.0-rc.2", "draft"], key=precedence)
     ['draft', '1.2.0', '1.10.0-rc.2', '1.10.0']
     """
-    match = _SEMVER.fullmatch(version)
-    if match is None:
+    try:
+        return (1, *versions.precedence(version))
+    except ValueError:
         return (0, version)
-    major, minor, patch, before = match.groups()
-    parts = tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in (before.split(".") if before else ())
-    )
-    return (1, int(major), int(minor), int(patch), before is None, parts)
 
 
 def next_patch(version: str) -> str:

@@ -39,7 +39,9 @@ def database_url(request, tmp_path):
     url = request.getfixturevalue("postgres_url")
     with psycopg.connect(url) as connection:
         # Not TRUNCATE, which makes new files for every table and index: ten times slower for a few rows.
-        for table in ("workflows", "workflow_instances", "trigger_state", "known_files", "media_files"):
+        tables = ("workflows", "workflow_instances", "trigger_state", "known_files", "media_files")
+        media = ("media_stages", "media_spaces", "media_faces", "media_people")
+        for table in (*tables, *media, "events", "cached_results", "circuit_breakers"):
             connection.execute(f"DELETE FROM {table}")
     return url
 

@@ -121,11 +121,34 @@ def test_a_life(store, accept):
     assert (done.started_at, done.duration, done.output, done.error) == (start, 10, {"tags": ["猫"]}, None)
 
 
-def test_running_again_only_notes_the_flow_run(store, accept):
+def test_running_again_is_another_life(store, accept):
     instance = accept(InstanceStatus.RUNNING)
     again = store.instances.transition(instance.id, InstanceStatus.RUNNING, flow_run_id="second")
-    assert again == replace(instance, flow_run_id="second")
-    assert store.instances.transition(instance.id, InstanceStatus.RUNNING) == again
+    assert again == replace(instance, flow_run_id="second", epoch=2)
+    last = store.instances.transition(instance.id, InstanceStatus.RUNNING)
+    assert last == replace(again, epoch=3)
+
+
+def test_requests(store, accept):
+    instance = accept(InstanceStatus.RUNNING, claimed_by="me")
+    assert store.instances.requests() == {}
+    store.instances.ask(instance.id, "pause", by="li")
+    assert store.instances.requests() == {instance.id: "pause"}
+    paused = store.instances.transition(instance.id, InstanceStatus.PAUSED)
+    assert paused.requested is None
+    assert store.instances.claim(1, "other") == []
+    store.instances.ask(instance.id, "resume")
+    store.instances.ask(instance.id, "resume")
+    assert [one.id for one in store.instances.claim(1, "other")] == [instance.id]
+    assert store.instances.claim(1, "third") == []
+    assert store.instances.release("other") == 1
+    (claimed,) = store.instances.claim(2, "third")
+    running = store.instances.transition(claimed.id, InstanceStatus.RUNNING)
+    assert (running.requested, running.claimed_by, running.epoch) == (None, "third", 2)
+    store.instances.ask(instance.id, "cancel")
+    assert store.instances.ask(instance.id, "pause").requested == "cancel"
+    assert store.instances.transition(instance.id, InstanceStatus.PAUSED).requested == "cancel"
+    assert store.instances.transition(instance.id, InstanceStatus.CANCELED).requested is None
 
 
 @pytest.mark.parametrize("old", InstanceStatus)
@@ -135,7 +158,8 @@ def test_only_the_table_moves_an_instance(store, accept, old):
         instance = accept()
         for step in _way_to(old):
             instance = store.instances.transition(instance.id, step)
-        if new in INSTANCE_TRANSITIONS[old] or old is new is InstanceStatus.RUNNING:
+        taken_up = old is new and new in (InstanceStatus.RUNNING, InstanceStatus.COMPENSATING)
+        if taken_up or new in INSTANCE_TRANSITIONS[old]:
             assert store.instances.transition(instance.id, new).status is new
         else:
             with pytest.raises(RealmError) as caught:

@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from mirror_realm.core.errors import Code, RealmError
+from mirror_realm.core.errors import Code, RealmError, Superseded
 from mirror_realm.core.status import INSTANCE_TRANSITIONS, InstanceStatus, NodeStatus
 from mirror_realm.store import NewInstance, Store
+from tests.store.histories import assert_history_agrees
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -44,11 +45,36 @@ class Lifecycle(RuleBasedStateMachine):
         self.output = self.output if output is None else output
         self.status = new
 
+    @rule(request=st.sampled_from(["cancel", "pause", "resume"]))
+    def ask(self, request):
+        self.store.instances.ask(self.instance.id, request)
+
+    @rule(nodes=st.sets(st.sampled_from("ab")))
+    def reopen(self, nodes):
+        decided = {node for node in nodes if self.nodes.get(node) and self.nodes[node].terminal}
+        assert self.store.executions.reopen(self.instance.id, [(node, "") for node in nodes]) == len(decided)
+        self.nodes |= dict.fromkeys(decided, NodeStatus.RETRYING)
+
+    @rule(behind=st.integers(1, 3), node=st.sampled_from("ab"))
+    def a_zombie_writes_nothing(self, behind, node):
+        epoch = self.store.instances.get(self.instance.id).epoch - behind
+        before = self.store.history.of(self.instance.id)
+        attempt = self.attempts[node] + 1
+        for write in (
+            lambda: self.store.executions.begin(self.instance.id, node, "x/y", attempt=attempt, epoch=epoch),
+            lambda: self.store.executions.skip(self.instance.id, node, "x/y", reason="r", epoch=epoch),
+            lambda: self.store.executions.cancel_open(self.instance.id, "r", epoch=epoch),
+            lambda: self.store.instances.transition(self.instance.id, InstanceStatus.FAILED, epoch=epoch),
+        ):
+            with pytest.raises(Superseded):
+                write()
+        assert self.store.history.of(self.instance.id) == before
+
     @rule(owner=st.sampled_from("xy"), limit=st.integers(0, 3))
     def claim(self, owner, limit):
         taken = {one.id for one in self.store.instances.claim(limit, owner)}
         if self.instance.id in taken:
-            assert self.status is InstanceStatus.PENDING
+            assert self.status is InstanceStatus.PENDING or self.before.requested == "resume"
             assert self.before.claimed_by is None
 
     @rule(owner=st.sampled_from("xy"))
@@ -103,6 +129,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert (now.status, now.retry_count, now.output) == (self.status, self.retries, self.output)
         assert (now.completed_at is not None) == now.status.terminal
         assert now.duration is None or now.duration >= 0
+        assert_history_agrees(self.store, self.instance.id)
         executions = {one.node_id: one for one in self.store.executions.for_instance(self.instance.id)}
         assert {node: one.status for node, one in executions.items()} == self.nodes
         for node, one in executions.items():

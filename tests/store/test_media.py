@@ -65,6 +65,19 @@ def test_what_was_made_of_it(store, original):
     assert caught.value.code is Code.NOT_FOUND
 
 
+def test_versions_and_what_was_made_of_them_are_one_family(store, original):
+    first = original()
+    made = store.media.record_processed(first.id, "/out/1.jpg", "1.jpg", "image/jpeg", 9, "c" * 64)
+    second = original("b" * 64)
+    again = store.media.record_processed(second.id, "/out/1.jpg", "1.jpg", "image/jpeg", 9, "d" * 64)
+    original("e" * 64, path="/nas/other.jpg")
+    family = [first.id, made.id, second.id, again.id]
+    for member in family:
+        assert [file.id for file in store.media.lineage(member)] == family
+    found = store.media.by_contents(["b" * 64, "c" * 64, "f" * 64])
+    assert {sha[0]: file.id for sha, file in found.items()} == {"b": second.id, "c": made.id}
+
+
 def test_tags(store, original):
     found = original()
     store.media.add_tags(found.id, [])

@@ -43,7 +43,7 @@ def test_checks_of_models_and_migrations_agree(empty_url):
     migrate.upgrade(database)
     with database.read() as connection:
         assert checks(connection) == from_models
-    assert len(from_models) == 11
+    assert len(from_models) == 26
     database.close()
 
 
