@@ -9,6 +9,9 @@ installation that works stays untouched.
 This module can go when ``pip install torch torchvision`` of one index gives two builds that fit each other
 on machines without a GPU; ``tests/tasks/test_inference_compat.py`` tells when that is so (``native`` is
 then true).
+
+:func:`require_upstream` does the like for basicsr, under realesrgan and gfpgan: it imports a module that torchvision
+0.17 removed. That part can go when basicsr takes ``rgb_to_grayscale`` from ``torchvision.transforms.functional``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,12 @@ from ...core.errors import FINAL, Code, RealmError
 
 INSTALL = "pip install 'mirror-realm[ai]'"
 """What to run where the extra with torch is missing."""
+
+INSTALL_RESTORE = "pip install 'mirror-realm[restore]'"
+"""What to run where Real-ESRGAN's and GFPGAN's own packages are missing."""
+
+UPSTREAM = ("basicsr", "realesrgan", "gfpgan")
+_REMOVED = "torchvision.transforms.functional_tensor"
 
 _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _lock = threading.Lock()
@@ -55,6 +64,33 @@ def require_spandrel() -> ModuleType:
     require_installed()
     ensure_torchvision()
     return importlib.import_module("spandrel")
+
+
+def require_upstream_installed() -> None:
+    """DEPENDENCY_FAILURE with the install command unless Real-ESRGAN's own packages, and what they need, are there."""
+    require_installed()
+    for name in UPSTREAM:
+        if importlib.util.find_spec(name) is None:
+            raise RealmError(
+                Code.DEPENDENCY_FAILURE,
+                f"backend realesrgan needs {name}, which is not installed",
+                hint=f"install it with: {INSTALL_RESTORE}, or leave backend: auto",
+                details={"package": name, "install": INSTALL_RESTORE, FINAL: True},
+            )
+
+
+def require_upstream(module: str) -> ModuleType:
+    """A module of realesrgan, gfpgan or basicsr, importable beside any torchvision; raises as
+    :func:`require_upstream_installed`."""
+    require_upstream_installed()
+    ensure_torchvision()
+    with _lock:
+        if _REMOVED not in sys.modules and importlib.util.find_spec(_REMOVED) is None:
+            stand_in = ModuleType(_REMOVED)
+            functional = importlib.import_module("torchvision.transforms.functional")
+            vars(stand_in)["rgb_to_grayscale"] = functional.rgb_to_grayscale
+            sys.modules[_REMOVED] = stand_in
+    return importlib.import_module(module)
 
 
 def ensure_torchvision() -> bool:

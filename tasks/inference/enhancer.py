@@ -7,17 +7,21 @@ caller allows it and is always said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from math import ceil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ...core.errors import Code, RealmError
-from .models import ModelSpec
+from .models import ModelSpec, model_named
 from .tiles import MIN_OVERLAP, from_unit, full_scale, to_unit
+
+if TYPE_CHECKING:
+    from .face_restorer import FaceRequest, FacesDone
 
 Progress = Callable[[int, int], None]
 """Called with the tiles done and the tiles in all."""
@@ -35,17 +39,21 @@ class Capabilities:
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
     scales: tuple[int, ...] = (1, 2, 3, 4)
+    faces: str = "spandrel"
+    """Whose network restores faces: one of :data:`.face_restorer.MAKERS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. ``scale`` is of the result, whatever the network's own; ``tile`` 0 chooses by
-    picture and memory; ``memory_mb`` bounds the working memory on a CPU (a GPU's free memory is
-    measured)."""
+    """What is asked for. ``scale`` is of the result, whatever the network's own; ``outscale``, where given, is a
+    factor that need not be whole and stands above it. ``tile`` 0 chooses by picture and memory; ``memory_mb`` bounds
+    the working memory on a CPU (a GPU's free memory is measured). ``cpu_allowed``: whether a GPU without memory
+    enough may hand over to the CPU. ``faces``: how faces are restored, where they are to be."""
 
     model: ModelSpec
     models_folder: Path
     scale: int = 2
+    outscale: float | None = None
     device: str = "cpu"
     precision: str = "auto"
     denoise: float | None = None
@@ -54,6 +62,13 @@ class Request:
     memory_mb: int = 2048
     weights: Path | None = None
     weights_sha256: str | None = None
+    cpu_allowed: bool = False
+    faces: FaceRequest | None = None
+
+    @property
+    def factor(self) -> float:
+        """How many times as large the result is."""
+        return float(self.scale) if self.outscale is None else self.outscale
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,7 @@ class Enhanced:
     identity: str
     degraded_reason: str | None
     work: Upscaled
+    faces: FacesDone | None = None
 
     @property
     def degraded(self) -> bool:
@@ -113,7 +129,11 @@ BLEED = 17
 """Side of the square, in source pixels, within which a transparent pixel takes its colour from visible
 ones."""
 
-BACKENDS: Mapping[str, str] = {"torch": ".backends.torch_sr", "classical": ".backends.classical"}
+BACKENDS: Mapping[str, str] = {
+    "torch": ".backends.torch_sr",
+    "realesrgan": ".backends.realesrgan_sr",
+    "classical": ".backends.classical",
+}
 """Backend by name: a module with ``CAPABILITIES`` and ``open_upscaler(request)``, imported when it is
 used."""
 
@@ -124,30 +144,67 @@ FALLS_BACK = frozenset({Code.DEPENDENCY_FAILURE, Code.RESOURCE_EXHAUSTED, Code.D
 """Failures that a fallback may stand in for. A damaged or hostile weights file is never among them."""
 
 
+def _smaller_model(backend: str, request: Request) -> tuple[str, Request] | None:
+    if request.model.smaller is None:
+        return None
+    model = model_named(request.model.smaller)
+    return backend, replace(request, model=model, weights=None, weights_sha256=None)
+
+
+def _classical(backend: str, request: Request) -> tuple[str, Request] | None:
+    return None if backend == "classical" else ("classical", replace(request, device="cpu"))
+
+
+StandIn = Callable[[str, Request], tuple[str, Request] | None]
+STAND_INS: Mapping[str, StandIn] = {"smaller-model": _smaller_model, "classical": _classical}
+"""What may be done instead, by name: the backend and the request that stand in, where there are such."""
+
+
 def enhance(
     image: np.ndarray,
     request: Request,
     *,
     backend: str = "auto",
-    fallback: str | None = None,
+    fallbacks: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
     check: Check = lambda: None,
 ) -> Enhanced:
     """Enhance a picture: (H, W), or (H, W, C) with grey, grey + alpha, RGB or RGBA, of uint8 or uint16.
 
-    When ``backend`` cannot run for want of weights, packages, memory or time, ``fallback`` (a backend's name)
-    runs instead and ``degraded_reason`` says why; without one, the error says how to allow it.
+    When ``backend`` cannot run for want of weights, packages, memory or time, the ``fallbacks`` (names of
+    :data:`STAND_INS`) are tried in turn and ``degraded_reason`` says why; without one that can, the error says how to
+    allow it.
     """
     chosen = AUTO if backend == "auto" else backend
     try:
-        return _enhance_with(chosen, image, request, progress, check)
+        return _enhance_with(chosen, request, image, progress, check)
     except RealmError as error:
         if error.code not in FALLS_BACK:
             raise
-        if fallback is None or fallback == chosen:
-            raise _with_way_out(error) from None
-        stand_in = _enhance_with(fallback, image, replace(request, device="cpu"), progress, check)
-        return replace(stand_in, degraded_reason=f"{chosen} could not run: {error.record.message}")
+        failure = error
+    reason = f"{chosen} could not run: {failure.record.message}"
+    for fallback in fallbacks:
+        if (stand_in := STAND_INS[fallback](chosen, request)) is None:
+            continue
+        try:
+            made = _enhance_with(*stand_in, image, progress, check)
+        except RealmError as error:
+            if error.code not in FALLS_BACK:
+                raise
+            reason += f"; {fallback} could not stand in: {error.record.message}"
+        else:
+            return replace(made, degraded_reason=reason)
+    raise failure if fallbacks else _with_way_out(failure)
+
+
+def scaled(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Two sides enlarged ``factor`` times, in whole pixels.
+
+    >>> scaled((3, 1), 1.5), scaled((640, 480), 2)
+    ((4, 2), (1280, 960))
+    """
+    first, second = (max(1, round(side * factor)) for side in size)
+    return first, second
 
 
 def capabilities(backend: str) -> Capabilities:
@@ -168,13 +225,49 @@ def open_upscaler(backend: str, request: Request) -> Upscaler:
 
 
 def _enhance_with(
-    name: str, image: np.ndarray, request: Request, progress: Progress, check: Check
+    name: str, request: Request, image: np.ndarray, progress: Progress, check: Check
 ) -> Enhanced:
+    if request.outscale is not None:
+        request = replace(request, scale=ceil(request.outscale))
     colour, alpha = _split(image)
     upscaler = open_upscaler(name, request)
     work = upscaler.upscale(colour, progress, check)
+    faces = _restore_faces(colour, work, upscaler, request, check)
     pixels = _join(work.pixels, alpha, image, upscaler.scale)
-    return Enhanced(pixels, name, upscaler.identity, None, work)
+    return Enhanced(_reduced(pixels, image, request.factor), name, upscaler.identity, None, work, faces)
+
+
+def _restore_faces(
+    colour: np.ndarray, work: Upscaled, upscaler: Upscaler, request: Request, check: Check
+) -> FacesDone | None:
+    """Restore the faces in the result, where that is asked for."""
+    if request.faces is None:
+        return None
+    from .face_restorer import restore_faces
+
+    # What needs no network of its own runs on the CPU, and says so with a precision that is none.
+    precision = work.precision if work.precision in ("bf16", "fp16") else "fp32"
+    return restore_faces(
+        colour,
+        work.pixels,
+        upscaler.scale,
+        request.faces,
+        maker=upscaler.capabilities.faces,
+        device=work.device,
+        precision=precision,
+        check=check,
+    )
+
+
+def _reduced(pixels: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
+    """``pixels`` at ``factor`` times the size of ``image`` by area, where they are larger."""
+    height, width = scaled((image.shape[0], image.shape[1]), factor)
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    import cv2
+
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return small.reshape(height, width, *pixels.shape[2:])
 
 
 def _split(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

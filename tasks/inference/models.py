@@ -54,7 +54,8 @@ class ModelSpec:
     ``architecture`` is spandrel's id of the network; ``blocks`` its residual blocks (ESRGAN) or body
     convolutions (Compact). Input sides must be multiples of ``size_multiple``; tiles are padded to that.
     ``weak_denoise`` is the companion whose weights are mixed in by ``denoise_strength`` (1 is this model
-    alone, 0 the companion alone).
+    alone, 0 the companion alone). ``smaller`` is a model that needs less memory and may stand in where that is allowed.
+    ``doubling`` is the same kind of network made for ×2, which is cheaper where no more than that is wanted.
     """
 
     name: str
@@ -70,6 +71,8 @@ class ModelSpec:
     licence: str = "BSD-3-Clause"
     task: str = "super-resolution"
     weak_denoise: WeightsSource | None = field(default=None)
+    smaller: str | None = None
+    doubling: str | None = None
 
     @property
     def controls_denoise(self) -> bool:
@@ -90,6 +93,8 @@ MODELS: tuple[ModelSpec, ...] = (
         blocks=23,
         scale=4,
         memory=Memory(2400),
+        smaller="realesr-general-x4v3",
+        doubling="realesrgan-x2plus",
     ),
     ModelSpec(
         name="realesrgan-x4plus-anime",
@@ -103,6 +108,7 @@ MODELS: tuple[ModelSpec, ...] = (
         blocks=6,
         scale=4,
         memory=Memory(2400),
+        smaller="realesr-general-x4v3",
     ),
     ModelSpec(
         name="realesrnet-x4plus",
@@ -112,6 +118,7 @@ MODELS: tuple[ModelSpec, ...] = (
         blocks=23,
         scale=4,
         memory=Memory(2400),
+        smaller="realesr-general-x4v3",
     ),
     ModelSpec(
         name="realesrgan-x2plus",
@@ -125,6 +132,7 @@ MODELS: tuple[ModelSpec, ...] = (
         blocks=23,
         scale=2,
         memory=Memory(620),
+        smaller="realesr-general-x4v3",
         size_multiple=4,
     ),
     ModelSpec(
@@ -166,3 +174,8 @@ def model_named(name: str) -> ModelSpec:
     close = difflib.get_close_matches(name.lower().replace("_", "-"), _BY_NAME, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(_BY_NAME)}"
     raise RealmError(Code.NOT_FOUND, f"there is no model {name!r}", hint=hint)
+
+
+def model_of(source: WeightsSource) -> str | None:
+    """The name of the super-resolution model that ``source`` belongs to."""
+    return next((m.name for m in MODELS if source in (m.weights, m.weak_denoise)), None)

@@ -3,17 +3,15 @@ nothing."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import Code, RealmError
 from .compat import require_torch
+from .kept import Kept
 from .models import ModelSpec
-from .weights import build_network, check_file, find_weights, mix, read_tensors
+from .weights import Build, build_spandrel, check_file, find_weights, mix, read_tensors
 
 LOWER_TO_HIGHER = {"fp16": "bf16", "bf16": "fp32"}
 """What to run again in when a precision gives numbers that are not finite: bf16 has the range of fp32."""
@@ -47,40 +45,18 @@ class Network:
 @dataclass(frozen=True, slots=True)
 class NetworkSource:
     """Which network: a known model, its weights (``weights`` over the models folder), the share of a
-    model's own weights where it mixes in a companion."""
+    model's own weights where it mixes in a companion, and what makes a network of the tensors."""
 
     model: ModelSpec
     folder: Path
     weights: Path | None = None
     sha256: str | None = None
     denoise: float | None = None
+    build: Build = build_spandrel
 
 
-@dataclass
-class NetworkCache:
-    """Networks by (weights, device, precision), least recently used out. Safe to share between threads."""
-
-    limit: int = 3
-    _kept: OrderedDict[tuple[Any, ...], Network] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def get(self, key: tuple[Any, ...], load: Callable[[], Network]) -> Network:
-        """The network under ``key``, loaded where it is not there. One load at a time."""
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = load()
-                while len(self._kept) > self.limit:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        with self._lock:
-            self._kept.clear()
-
-    def __len__(self) -> int:
-        return len(self._kept)
+class NetworkCache(Kept[Network]):
+    """Networks by (weights, device, precision)."""
 
 
 networks = NetworkCache()
@@ -99,7 +75,7 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
     path = find_weights(model.weights, source.folder, explicit=source.weights)
     file = check_file(path, expected if path.name == model.weights.file or source.sha256 else None)
     share = source.denoise if model.controls_denoise else None
-    key = (str(file.path), file.sha256, model.name, share, device, precision)
+    key = (str(file.path), file.sha256, model.name, share, device, precision, source.build)
 
     def load() -> Network:
         tensors = read_tensors(path)
@@ -108,12 +84,12 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
             if companion.name == model.weak_denoise.file and source.weights is None:
                 check_file(companion, model.weak_denoise.sha256)
             tensors = mix(tensors, read_tensors(companion), share, companion)
-        descriptor = build_network(model, tensors, path)
+        built = source.build(model, tensors, path)
         return Network(
             identity=f"{model.name}@{file.sha256[:12]}",
-            description=" ".join((descriptor.architecture.id, f"×{descriptor.scale}", *descriptor.tags)),
-            module=_placed(descriptor.model, device, precision),
-            scale=descriptor.scale,
+            description=built.description,
+            module=_placed(built.module, device, precision),
+            scale=built.scale,
             device=device,
             precision=precision,
             denoise=share,

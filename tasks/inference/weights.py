@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import FINAL, Code, RealmError
 from .compat import require_spandrel, require_torch
-from .models import ModelSpec, WeightsSource
+from .models import ModelSpec, WeightsSource, model_of
 
-MAX_FILE_BYTES = 2 << 30
-"""No super-resolution network of ours is near this; a larger file is some other thing."""
+MAX_FILE_BYTES = 8 << 30
+"""No network of ours is near this; a larger file is some other thing."""
 
+
+PIN_SUFFIX = ".sha256"
+"""Beside a file that was fetched lies its digest, in the form that ``sha256sum -c`` reads."""
 
 NOT_TORCH = "it does not hold what torch.save writes"
 
@@ -34,10 +37,12 @@ class WeightsFile:
     sha256: str
 
 
-def find_weights(source: WeightsSource, folder: Path, *, explicit: Path | None = None) -> Path:
+def find_weights(
+    source: WeightsSource, folder: Path, *, explicit: Path | None = None, model: str | None = None
+) -> Path:
     """The file of ``source``: ``explicit`` where given, else in ``folder`` (also as .safetensors).
 
-    DEPENDENCY_FAILURE says which file belongs where, and where it is published.
+    DEPENDENCY_FAILURE says which file belongs where, where it is published, and the command that fetches it.
     """
     if explicit is not None:
         if explicit.is_file():
@@ -45,21 +50,44 @@ def find_weights(source: WeightsSource, folder: Path, *, explicit: Path | None =
         raise RealmError(
             Code.NOT_FOUND, f"there is no weights file {explicit}", hint="check the path and the mount"
         )
+    if (there := weights_in(folder, source)) is not None:
+        return there
+    raise missing_weights(source, folder, model)
+
+
+def weights_in(folder: Path, source: WeightsSource) -> Path | None:
+    """The file of ``source`` in ``folder``, also as .safetensors; ``None`` where there is none."""
     named = folder / source.file
-    for candidate in (named, named.with_suffix(".safetensors")):
-        if candidate.is_file():
-            return candidate
-    raise RealmError(
+    return next((file for file in (named, named.with_suffix(".safetensors")) if file.is_file()), None)
+
+
+def missing_weights(source: WeightsSource, folder: Path, model: str | None = None) -> RealmError:
+    """The DEPENDENCY_FAILURE that says how to get a file that is not there."""
+    command = f"realm models pull {model or model_of(source) or 'NAME'}"
+    by_hand = f"put {source.url or 'it'} at {folder / source.file}"
+    return RealmError(
         Code.DEPENDENCY_FAILURE,
         f"the weights {source.file} are not in the models folder {folder}",
-        hint=f"download {source.url} to {named}, or name a file of yours in `weights`",
+        hint=f"`{command}` fetches them; or {by_hand}, or name a file of yours in `weights`"
+        if source.url
+        else by_hand,
         details={"file": source.file, "folder": str(folder), "url": source.url, FINAL: True},
     )
 
 
+def pinned_digest(path: Path) -> str | None:
+    """The digest that was recorded when ``path`` was fetched; ``None`` for a file that a person put there."""
+    try:
+        word = path.with_name(path.name + PIN_SUFFIX).read_text(encoding="utf-8").split()[0].lower()
+    except (OSError, UnicodeDecodeError, IndexError):
+        return None
+    return word if re.fullmatch(r"[0-9a-f]{64}", word) else None
+
+
 def check_file(path: Path, expected: str | None) -> WeightsFile:
-    """The digest of ``path``; DATA_CORRUPTED when it is not ``expected`` (hex sha256) or the file cannot be
-    weights."""
+    """The digest of ``path``; DATA_CORRUPTED when it is not ``expected`` (hex sha256; else the one that was recorded
+    when the file was fetched) or the file cannot be weights."""
+    expected = expected or pinned_digest(path)
     size = path.stat().st_size
     if not 0 < size <= MAX_FILE_BYTES:
         raise RealmError(
@@ -157,6 +185,25 @@ def build_network(model: ModelSpec, tensors: dict[str, Any], path: Path) -> Any:
         raise _not_weights(path, "its network is not one from RGB to RGB")
     descriptor.model.eval().requires_grad_(False)
     return descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A network ready for inference, on the CPU in fp32, and what it is in words."""
+
+    module: Any
+    scale: int
+    description: str
+
+
+Build = Callable[[ModelSpec, dict[str, Any], Path], Built]
+"""Makes a network of a model's tensors, which were read from the path; raises as :func:`build_network`."""
+
+
+def build_spandrel(model: ModelSpec, tensors: dict[str, Any], path: Path) -> Built:
+    """The network as spandrel has it."""
+    found = build_network(model, tensors, path)
+    return Built(found.model, found.scale, " ".join((found.architecture.id, f"×{found.scale}", *found.tags)))
 
 
 def mix(first: dict[str, Any], second: dict[str, Any], share: float, path: Path) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def test_the_core_runs_on_numpy_and_torch_alone():
     """As on a bare GPU machine: no Pydantic, Prefect, Dask or SQLAlchemy, and no package around it."""
     out = python(
         "import sys\n"
-        "for name in 'pydantic prefect dask distributed sqlalchemy boto3 jmespath ruamel httpx'.split():\n"
+        "engines = 'pydantic prefect dask distributed sqlalchemy boto3 jmespath ruamel httpx'\n"
+        "libraries = 'open_clip faiss facexlib PIL cv2'\n"
+        "for name in (engines + ' ' + libraries).split():\n"
         "    sys.modules[name] = None\n"
         "sys.path.insert(0, 'benchmarks')\n"
         "from bare import inference_core\n"
@@ -71,8 +73,11 @@ def test_the_core_runs_on_numpy_and_torch_alone():
         "from pathlib import Path\n"
         "from mirror_realm.tasks.inference import enhancer, models, networks, tiles, weights\n"
         "from mirror_realm.tasks.inference.backends import classical, torch_sr\n"
+        "from mirror_realm.tasks.inference import catalogue, clusters, embedder, identity, kept, retinaface\n"
+        "from mirror_realm.tasks.inference import tagger, vectors\n"
         "request = enhancer.Request(models.model_named('realesrgan-x4plus'), Path('/nowhere'), scale=2)\n"
         "image = np.zeros((5, 7, 3), np.uint8)\n"
-        "print(enhancer.enhance(image, request, fallback='classical').pixels.shape)\n"
+        "del sys.modules['cv2']  # What resamples classically, once it is asked to.\n"
+        "print(enhancer.enhance(image, request, fallbacks=('classical',)).pixels.shape)\n"
     )
     assert out.strip() == "(10, 14, 3)"

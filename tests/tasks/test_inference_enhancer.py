@@ -14,8 +14,10 @@ from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.tasks.inference.backends import torch_sr
 from mirror_realm.tasks.inference.backends.classical import resample
 from mirror_realm.tasks.inference.enhancer import BACKENDS, Request, capabilities, enhance, open_upscaler
+from mirror_realm.tasks.inference.ladder import steps
+from mirror_realm.tasks.inference.memory import choose_tile
 from mirror_realm.tasks.inference.models import model_named
-from mirror_realm.tasks.inference.networks import Network, NetworkCache, networks
+from mirror_realm.tasks.inference.networks import BYTES, Network, NetworkCache, networks
 from mirror_realm.tasks.inference.weights import build_network, read_tensors
 from tests.networks import compact_x4, nearest_x4, random_x4, repeated, save
 from tests.photos import detailed
@@ -50,7 +52,7 @@ def run(
         image,
         asked,
         backend=backend,
-        fallback=fallback,
+        fallbacks=(fallback,) if fallback else (),
         progress=lambda done, total: events.append((done, total)),
         check=check or (lambda: None),
     )
@@ -378,13 +380,127 @@ def test_the_way_down_ends_with_figures(files, monkeypatch):
     assert "MiB are free" in str(error)
     assert error.record.details["needed_mb"] > 0
     assert "Tried to allocate" in error.record.details["cause"]
-    assert len(passes) == 3, "256, 128, 64, and then the end"
+    assert len(passes) == 4, "256, 128, 64, once more in bf16, and then the end"
     monkeypatch.undo()
     networks.clear()
     starve(monkeypatch, 100)
     result = run(picture(256, 256), files["nearest"], tile=256, fallback="classical")
     assert result.degraded
     assert "does not fit on cpu" in str(result.degraded_reason)
+
+
+def allocator(monkeypatch, bytes_free, devices=("cpu",)):
+    """Passes that need more than ``bytes_free`` on one of ``devices`` run out, by the model's own estimate."""
+    passes = []
+    real = torch_sr.forward
+
+    def forward(network, pieces, target):
+        pixels = int(np.prod(pieces.shape[:3]))
+        size = pixels * BYTES[network.precision]
+        passes.append((network.identity.split("@")[0], network.device, network.precision, pixels))
+        if network.device in devices and size > bytes_free:
+            raise torch.OutOfMemoryError(f"out of memory. Tried to allocate {size} bytes")
+        return real(network, pieces, target)
+
+    monkeypatch.setattr(torch_sr, "forward", forward)
+    return passes
+
+
+def test_where_the_smallest_tile_does_not_fit_half_the_bytes_may(files, monkeypatch):
+    image = picture(100, 130)
+    passes = allocator(monkeypatch, 64 * 64 * 2)
+    result = run(image, files["nearest"], tile=128)
+    assert difference(result.pixels, repeated(image, 2)) <= 3
+    assert result.work.precision == "bf16"
+    assert "memory ran out at tiles of 64 in fp32 on cpu: went on in bf16" in result.work.notes
+    del passes[:]
+    again = run(image, files["nearest"], tile=128)
+    assert difference(again.pixels, result.pixels) <= 1
+    assert {precision for _, _, precision, _ in passes} == {"bf16"}, "fp32 is not tried again"
+    assert max(pixels for *_, pixels in passes) == 64 * 64, "nor a tile that did not fit"
+
+
+def test_a_precision_that_a_person_named_is_kept(files, monkeypatch):
+    passes = allocator(monkeypatch, 64 * 64 * 2)
+    with pytest.raises(RealmError, match="does not fit on cpu") as caught:
+        run(picture(100, 130), files["nearest"], tile=128, precision="fp32")
+    assert caught.value.record.details["precision"] == "fp32"
+    assert {precision for _, _, precision, _ in passes} == {"fp32"}
+
+
+def test_tiles_that_are_done_stay_done(files, monkeypatch):
+    """The last tiles do not fit any more: the first are not computed again."""
+    image = picture(64, 300)
+    real, passes = torch_sr.forward, []
+
+    def forward(network, pieces, target):
+        passes.append((network.precision, int(pieces[0, 0, 0].sum() * 255)))
+        if network.precision == "fp32" and len(passes) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(network, pieces, target)
+
+    monkeypatch.setattr(torch_sr, "forward", forward)
+    result = run(image, files["nearest"], tile=64)
+    assert difference(result.pixels, repeated(image, 2)) <= 3
+    assert [precision for precision, _ in passes] == ["fp32"] * 4 + ["bf16"] * (result.work.tiles - 3)
+
+
+def test_a_smaller_model_stands_in_where_that_is_allowed(files, tmp_path, monkeypatch):
+    save(compact_x4(), tmp_path / "realesr-general-x4v3.safetensors")
+    image = picture(90, 70)
+    real = torch_sr.forward
+
+    def forward(network, pieces, target):
+        if network.identity.startswith("realesrgan-x4plus"):
+            raise torch.OutOfMemoryError("out of memory")
+        return real(network, pieces, target)
+
+    monkeypatch.setattr(torch_sr, "forward", forward)
+    result = run(image, files["nearest"], folder=tmp_path, fallback="smaller-model")
+    assert result.identity.startswith("realesr-general-x4v3@")
+    assert result.degraded
+    assert "realesrgan-x4plus" in str(result.degraded_reason)
+    assert difference(result.pixels, repeated(image, 2)) <= 1
+
+
+def test_fallbacks_are_tried_in_turn_and_all_said(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_sr, "forward", lambda *_: (_ for _ in ()).throw(MemoryError("none left")))
+    asked = Request(model_named("realesrgan-x4plus"), tmp_path, weights=files["nearest"])
+    result = enhance(picture(70, 70), asked, fallbacks=("smaller-model", "classical"))
+    assert (result.backend, result.degraded) == ("classical", True)
+    assert "smaller-model could not stand in: the weights realesr-general-x4v3.pth" in str(
+        result.degraded_reason
+    )
+    with pytest.raises(RealmError) as caught:
+        enhance(picture(70, 70), asked, fallbacks=("smaller-model",))
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_a_gpu_hands_over_to_the_cpu_only_where_that_is_allowed():
+    model = model_named("realesrgan-x4plus")
+    ways = {
+        (device, precision, allowed): list(steps(model, device, precision, cpu_allowed=allowed))
+        for device, precision, allowed in [
+            ("cuda:0", "auto", True), ("cuda:0", "auto", False), ("cuda:0", "fp32", True), ("cpu", "auto", True),
+        ]
+    }  # fmt: skip
+    assert list(ways.values()) == [
+        [("cuda:0", "fp16"), ("cpu", "fp32"), ("cpu", "bf16")],
+        [("cuda:0", "fp16")],
+        [("cuda:0", "fp32"), ("cpu", "fp32")],
+        [("cpu", "fp32"), ("cpu", "bf16")],
+    ]
+
+
+def test_a_network_that_does_not_load_for_want_of_memory_says_so(files, monkeypatch):
+    def full(module, device, precision):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("mirror_realm.tasks.inference.networks._placed", full)
+    with pytest.raises(RealmError, match="itself does not fit into memory") as caught:
+        run(picture(8, 8), files["nearest"])
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+    assert run(picture(8, 8), files["nearest"], fallback="classical").degraded
 
 
 def test_other_faults_are_not_taken_for_lack_of_memory(files, monkeypatch):
@@ -404,6 +520,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np, torch
 from mirror_realm.tasks.inference.enhancer import Request, enhance
+from mirror_realm.tasks.inference.ladder import steps
+from mirror_realm.tasks.inference.memory import choose_tile
 from mirror_realm.tasks.inference.models import model_named
 torch.set_num_threads(1)
 image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
@@ -435,7 +553,7 @@ print(error, result.work.notes)
     ],
 )
 def test_the_tile_follows_picture_and_memory(height, width, pixels, largest, tile):
-    assert torch_sr.choose_tile(height, width, pixels, largest) == tile
+    assert choose_tile(height, width, pixels, largest) == tile
 
 
 # -- the cache --------------------------------------------------------------------------------------------

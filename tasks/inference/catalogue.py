@@ -1,0 +1,219 @@
+"""Every model we know, whatever its task, as data: what it is, its files, its licence, what it can do.
+
+The super-resolution networks stand in :mod:`.models` with what running them needs; here they are listed beside the
+embedders, detectors and restorers, so that one command lists, fetches and verifies them all. An embedder of a person's
+own is a folder in the models folder, laid out as the hub's open_clip repositories are: ``NAME/open_clip_config.json``
+and ``NAME/open_clip_model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ...core.errors import Code, RealmError
+from .models import MODELS, ModelSpec, WeightsSource
+
+EMBEDDING = "embedding"
+FACE_DETECTION = "face-detection"
+FACE_RESTORATION = "face-restoration"
+
+OWN_CONFIG = "open_clip_config.json"
+OWN_WEIGHTS = "open_clip_model.safetensors"
+
+DEFAULT_EMBEDDER = "ViT-B/32"
+"""The seed's model for embeddings, tags and search."""
+
+_HUB = "https://huggingface.co"
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/v0.1.0"
+_GFPGAN = "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.0"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """One model. ``parameters`` build its network, ``capabilities`` say what it can do; both are plain values."""
+
+    name: str
+    title: str
+    task: str
+    licence: str
+    files: tuple[WeightsSource, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> WeightsSource:
+        """The file that holds the network itself."""
+        return self.files[0]
+
+
+def _clip(
+    name: str, title: str, architecture: str, repository: str, *, licence: str, dimension: int, quick: bool
+) -> KnownModel:
+    """A CLIP model that the hub publishes as safetensors, which hold no code."""
+    file = f"{name.replace('/', '-')}.safetensors"
+    url = f"{_HUB}/{repository}/resolve/main/open_clip_model.safetensors"
+    return KnownModel(
+        name=name,
+        title=title,
+        task=EMBEDDING,
+        licence=licence,
+        files=(WeightsSource(file, url),),
+        parameters=MappingProxyType({"architecture": architecture, "quick_gelu": quick}),
+        capabilities=MappingProxyType({"dimension": dimension, "languages": "en", "text": True}),
+    )
+
+
+def _facexlib(
+    name: str, title: str, task: str, file: str, sha256: str | None, **parameters: Any
+) -> KnownModel:
+    return KnownModel(
+        name=name,
+        title=title,
+        task=task,
+        licence="MIT",
+        files=(WeightsSource(file, f"{_FACEXLIB}/{file}", sha256),),
+        parameters=MappingProxyType(parameters),
+    )
+
+
+def _enlarger(model: ModelSpec) -> KnownModel:
+    return KnownModel(
+        name=model.name,
+        title=model.title,
+        task=model.task,
+        licence=model.licence,
+        files=(model.weights, *filter(None, [model.weak_denoise])),
+        parameters=MappingProxyType({"architecture": model.architecture, "blocks": model.blocks}),
+        capabilities=MappingProxyType(
+            {
+                "scale": model.scale,
+                "dtypes": list(model.dtypes),
+                "tiling": model.tiling,
+                "size_multiple": model.size_multiple,
+            }
+        ),
+    )
+
+
+CATALOGUE: tuple[KnownModel, ...] = (
+    *map(_enlarger, MODELS),
+    KnownModel(
+        name="GFPGANv1.4",
+        title="GFPGAN 1.4: restores faces",
+        task=FACE_RESTORATION,
+        licence="Apache-2.0",
+        files=(
+            WeightsSource(
+                "GFPGANv1.4.pth",
+                f"{_GFPGAN}/GFPGANv1.4.pth",
+                "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+            ),
+        ),
+        capabilities=MappingProxyType({"dtypes": ["fp32", "bf16"]}),
+    ),
+    _clip(
+        "ViT-B/32",
+        "CLIP ViT-B/32 by OpenAI: embeddings, tags and search",
+        "ViT-B-32",
+        "timm/vit_base_patch32_clip_224.openai",
+        licence="MIT",
+        dimension=512,
+        quick=True,
+    ),
+    _clip(
+        "ViT-B/16",
+        "CLIP ViT-B/16 by OpenAI: finer patches, four times the work of ViT-B/32",
+        "ViT-B-16",
+        "timm/vit_base_patch16_clip_224.openai",
+        licence="MIT",
+        dimension=512,
+        quick=True,
+    ),
+    _clip(
+        "ViT-L/14",
+        "CLIP ViT-L/14 by OpenAI: large",
+        "ViT-L-14",
+        "timm/vit_large_patch14_clip_224.openai",
+        licence="MIT",
+        dimension=768,
+        quick=True,
+    ),
+    _clip(
+        "ViT-B-32/laion2b_s34b_b79k",
+        "OpenCLIP ViT-B/32 trained on LAION-2B",
+        "ViT-B-32",
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        licence="MIT",
+        dimension=512,
+        quick=False,
+    ),
+    _facexlib(
+        "retinaface_resnet50",
+        "RetinaFace with ResNet-50: finds faces, also small and turned ones",
+        FACE_DETECTION,
+        "detection_Resnet50_Final.pth",
+        "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        network="resnet50",
+    ),
+    _facexlib(
+        "retinaface_mobile0.25",
+        "RetinaFace with MobileNet-0.25: finds faces, small and fast",
+        FACE_DETECTION,
+        "detection_mobilenet0.25_Final.pth",
+        None,
+        network="mobile0.25",
+    ),
+)
+
+_BY_NAME = {model.name: model for model in CATALOGUE}
+
+
+def known_model(name: str, folder: Path | None = None, *, task: str | None = None) -> KnownModel:
+    """The model ``name``: one of ours, else a person's own in ``folder``. NOT_FOUND with close matches, also for one
+    of another ``task``.
+
+    >>> known_model("ViT-B/32").weights.file
+    'ViT-B-32.safetensors'
+    >>> known_model("ViT-B-32").name
+    'ViT-B/32'
+    """
+    own = {model.name: model for model in own_models(folder)} if folder else {}
+    fitting = {n: m for n, m in (own | _BY_NAME).items() if task in (None, m.task)}
+    # open_clip writes ViT-B-32 for what OpenAI, and the seed, call ViT-B/32.
+    aliases = {n.replace("/", "-"): n for n in fitting}
+    if (found := fitting.get(name) or fitting.get(aliases.get(name, ""))) is not None:
+        return found
+    close = difflib.get_close_matches(name, fitting, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(fitting)}"
+    kind = f"{task} model" if task else "model"
+    raise RealmError(Code.NOT_FOUND, f"there is no {kind} {name!r}", hint=hint)
+
+
+def own_models(folder: Path) -> list[KnownModel]:
+    """The embedders that a person put into ``folder``, by name; a folder that holds anything else is none."""
+    return [model for file in sorted(folder.glob(f"*/{OWN_CONFIG}")) if (model := _own(file)) is not None]
+
+
+def _own(file: Path) -> KnownModel | None:
+    try:
+        config = json.loads(file.read_bytes())["model_cfg"]
+        dimension, text = int(config["embed_dim"]), config["text_cfg"]
+        languages = "any" if text.get("hf_tokenizer_name") else "en"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    name = file.parent.name
+    return KnownModel(
+        name=name,
+        title="a model of your own",
+        task=EMBEDDING,
+        licence="yours to know",
+        files=(WeightsSource(f"{name}/{OWN_WEIGHTS}", ""),),
+        parameters=MappingProxyType({"architecture": f"local-dir:{file.parent}", "config": str(file)}),
+        capabilities=MappingProxyType({"dimension": dimension, "languages": languages, "text": True}),
+    )
