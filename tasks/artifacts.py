@@ -66,3 +66,12 @@ class ArtifactStore:
         if path.stat().st_size != reference.size or sha256_file(path) != reference.sha256:
             raise RealmError(Code.DATA_CORRUPTED, f"the artifact {reference.uri} does not match its sha256")
         return path
+
+    def holds(self, reference: FileRef) -> bool:
+        """Whether there is a file of that size where the reference points; its bytes are not read."""
+        if reference.uri.startswith("file:"):
+            path = local_path(reference.uri)
+            return path.is_file() and path.stat().st_size == reference.size
+        bucket, _, key = reference.uri.removeprefix("s3://").partition("/")
+        found = self._store.head(bucket, key)
+        return found is not None and found.size == reference.size

@@ -45,7 +45,7 @@ def catalogue_markdown(types: Registry) -> str:
         parts.append(f"## {family}\n")
         for node_type in (t for t in types if t.family == family):
             first = first_name.setdefault(node_type.executor, node_type.name)
-            parts.append(_section(node_type) if first == node_type.name else _alias(node_type, first))
+            parts.append(section(node_type) if first == node_type.name else _alias(node_type, first))
     parts.append("## Shared shapes\n")
     for model in SHARED:
         schema = _schema(model, "serialization")
@@ -62,7 +62,8 @@ def _alias(node_type: NodeType, first: str) -> str:
     return f"### {node_type.name}\n\nAnother name of [`{first}`](#{_anchor(first)}).\n"
 
 
-def _section(node_type: NodeType) -> str:
+def section(node_type: NodeType) -> str:
+    """One node type: what it does, takes, gives and needs."""
     parts = [f"### {node_type.name}", node_type.summary]
     if node_type.description:
         parts.append(node_type.description)
@@ -87,7 +88,9 @@ def _section(node_type: NodeType) -> str:
 def _facts(node_type: NodeType) -> str:
     facts = [
         f"version {node_type.version}",
-        "runs in the flow, needs no worker" if node_type.where == "flow" else _resources(node_type.resources),
+        "runs in the flow, needs no worker"
+        if node_type.where != "worker"
+        else _resources(node_type.resources),
         f"timeout {format_duration(node_type.timeout)}",
     ]
     if node_type.max_attempts is not None:
@@ -127,7 +130,7 @@ def _table(schema: Mapping[str, Any], definitions: Mapping[str, Any], kind: str)
     )
     for name, field in schema.get("properties", {}).items():
         description = _cell(description_of(field, definitions))
-        cells = [f"`{name}`", _cell(_type(field, definitions))]
+        cells = [f"`{name}`", _cell(type_in_words(field, definitions))]
         if kind != "output":
             cells.append("*required*" if name in required else _default(field))
         lines.append("| " + " | ".join([*cells, description]) + " |")
@@ -152,7 +155,7 @@ def _nested_tables(nested: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Itera
         yield _table(definition, definitions, kind)
 
 
-def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def type_in_words(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     """A schema in words: ``integer ≥ 1``, ``list of text``, ``a`` or ``b``, a link to a shared shape."""
     if "$ref" in field:
         return _reference(field["$ref"].rpartition("/")[2], definitions)
@@ -161,20 +164,24 @@ def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
     if alternatives := field.get("anyOf") or field.get("oneOf"):
-        words = [_type(choice, definitions) for choice in alternatives if choice.get("type") != "null"]
+        words = [
+            type_in_words(choice, definitions) for choice in alternatives if choice.get("type") != "null"
+        ]
         return " or ".join(dict.fromkeys(words))
     if "allOf" in field and len(field["allOf"]) == 1:
-        return _type(field["allOf"][0], definitions)
+        return type_in_words(field["allOf"][0], definitions)
     kind = field.get("type")
     if kind == "array":
         if field.get("prefixItems"):
-            return "[" + ", ".join(_type(item, definitions) for item in field["prefixItems"]) + "]"
-        items = _type(field.get("items", {}), definitions)
+            return "[" + ", ".join(type_in_words(item, definitions) for item in field["prefixItems"]) + "]"
+        items = type_in_words(field.get("items", {}), definitions)
         return f"list of ({items})" if " or " in items else f"list of {items}"
     if kind == "object":
         values = field.get("additionalProperties")
         return (
-            f"object of {_type(values, definitions)}" if isinstance(values, Mapping) and values else "object"
+            f"object of {type_in_words(values, definitions)}"
+            if isinstance(values, Mapping) and values
+            else "object"
         )
     if kind == "string":
         return {"date-time": "date and time", "uri": "URI", "path": "path"}.get(
@@ -189,7 +196,7 @@ def _reference(name: str, definitions: Mapping[str, Any]) -> str:
     if name in {model.__name__ for model in SHARED}:
         return f"[{name}](#{name.lower()})"
     definition = definitions.get(name, {})
-    return f"`{name}` (below)" if definition.get("properties") else _type(definition, definitions)
+    return f"`{name}` (below)" if definition.get("properties") else type_in_words(definition, definitions)
 
 
 def _bounds(field: Mapping[str, Any]) -> str:

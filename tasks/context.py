@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.errors import Code, RealmError
 from ..core.references import local_path
 from ..core.settings import Settings
 from .artifacts import ArtifactStore
+from .workdirs import Workdir
+
+
+class Evaluator(Protocol):
+    """Evaluates expressions in the scope of the run."""
+
+    def render(self, value: Any, names: Mapping[str, Any]) -> Any:
+        """``value``, a JSON tree, with every ``{{ … }}`` in it evaluated; ``names`` are in reach beside the run's own.
+
+        Raises INVALID_ARGUMENT for an expression that fails. An expression is compiled once, whatever the names.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +33,14 @@ class NodeContext:
     """The SDK's view of one attempt of one node. Executors keep no state of their own between attempts.
 
     ``execution_key`` is stable over retries and resumes of the same node of the same instance (and iteration):
-    use it to make effects idempotent. ``workdir`` is private and is removed afterwards. ``device`` is ``cpu`` or
-    ``cuda:N``, the device this attempt was given.
+    use it to make effects idempotent. ``device`` is ``cpu`` or ``cuda:N``, the device this attempt was given.
     """
 
     execution_key: str
     instance_id: str
     node_id: str
     attempt: int
-    workdir: Path
+    private: Workdir
     artifacts: ArtifactStore
     settings: Settings
     roots: tuple[Path, ...] = ()
@@ -42,6 +53,13 @@ class NodeContext:
     report: Callable[[float, str], None] = lambda fraction, message: None
     canceled: Event = field(default_factory=Event)
     notes: dict[str, Any] = field(default_factory=dict)
+    evaluator: Evaluator | None = None
+    """For the :class:`~.sdk.Deferred` parameters of a node that runs in the flow; ``None`` on a worker."""
+
+    @property
+    def workdir(self) -> Path:
+        """A folder of this attempt alone, removed with all in it afterwards."""
+        return self.private.folder
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Tell whoever watches how far this attempt is, 0 to 1. Cheap; call it as often as you like."""
@@ -76,6 +94,20 @@ class NodeContext:
             raise RealmError(Code.INVALID_ARGUMENT, f"{resolved} is not a file")
         return resolved
 
+    def folder(self, path: str | Path) -> Path:
+        """The existing folder that ``path`` names, links resolved, inside the roots.
+
+        Raises PERMISSION_DENIED outside them, NOT_FOUND when there is no such folder, INVALID_ARGUMENT for a file.
+        """
+        resolved = self._confined(path)
+        if not resolved.exists():
+            raise RealmError(
+                Code.NOT_FOUND, f"there is no folder {resolved}", hint="check the path and the mount"
+            )
+        if not resolved.is_dir():
+            raise RealmError(Code.INVALID_ARGUMENT, f"{resolved} is not a folder")
+        return resolved
+
     def writable(self, path: str | Path) -> Path:
         """The path to write, inside the roots; its folder is made. Raises PERMISSION_DENIED outside them."""
         resolved = self._confined(path)
@@ -87,7 +119,7 @@ class NodeContext:
             resolved = local_path(str(path)).expanduser().resolve()
         except (ValueError, OSError, RuntimeError) as error:
             raise RealmError(Code.INVALID_ARGUMENT, f"{str(path)!r} is not a usable path: {error}") from None
-        allowed = (*self.roots, self.workdir, self.settings.home)
+        allowed = (*self.roots, self.settings.home)  # the home has the attempt's own folder in it
         if not any(resolved.is_relative_to(root.resolve()) for root in allowed):
             roots = ", ".join(map(str, self.roots)) or "none"
             raise RealmError(

@@ -15,7 +15,10 @@ from ..core.resources import Resources
 from .artifacts import sha256_file
 from .context import NodeContext
 from .data_formats import READERS, WRITERS, Reading, format_of
+from .data_transform import transform
 from .sdk import Effects, node_type
+
+__all__ = ["read", "transform", "write"]
 
 Format = Literal["auto", "json", "jsonl", "csv", "text", "parquet"]
 

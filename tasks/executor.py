@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,15 +24,16 @@ from pydantic import BaseModel
 
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.settings import settings
+from ..core.termination import NOTE, Terminate
 from .artifacts import ArtifactStore
-from .context import NodeContext
+from .context import Evaluator, NodeContext
 from .exceptions import to_record
 from .payload import check_size, checked_output, validated
 from .registry import Registry
 from .registry import registry as installed_registry
 from .sdk import NodeType
 from .usage import Meter, current_worker, worker_name
-from .workdirs import private_workdir
+from .workdirs import Workdir
 
 PROGRESS_INTERVAL = 0.25
 """Seconds between two progress events of one attempt, at least; the last one is always sent."""
@@ -52,6 +53,7 @@ class NodeCall:
     node_id: str
     instance_id: str
     execution_key: str
+    iteration: str = ""
     attempt: int = 1
     parameters: dict[str, Any] = field(default_factory=dict)
     input: dict[str, Any] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class NodeOutcome:
     ``resource_usage`` is described at :class:`~.usage.Meter`.
     """
 
-    output: dict[str, Any] | None
+    output: Any
     error: dict[str, Any] | None
     started_at: str
     completed_at: str
@@ -107,14 +109,18 @@ def execute(call: NodeCall, *, registry: Registry | None = None, report: Report 
 
 
 async def execute_in_flow(
-    call: NodeCall, *, registry: Registry | None = None, report: Report | None = None
+    call: NodeCall,
+    *,
+    registry: Registry | None = None,
+    report: Report | None = None,
+    evaluator: Evaluator | None = None,
 ) -> NodeOutcome:
     """Run one attempt of a node that needs no worker: a coroutine function is awaited, any other runs in a
-    thread.
+    thread. The ``evaluator`` is for its deferred parameters.
 
     A cancelled task stays cancelled: ``asyncio.CancelledError`` passes through after the clean-up.
     """
-    attempt = _Attempt(call, report, own_thread=False)
+    attempt = _Attempt(call, report, own_thread=False, evaluator=evaluator)
     try:
         with attempt.prepared(registry) as (node_type, parameters, input, context):
             arguments = (parameters, input, context)
@@ -145,8 +151,16 @@ def cancel(execution_key: str, attempt: int) -> bool:
 class _Attempt:
     """The bookkeeping around one call: context, measurements, and what becomes the outcome."""
 
-    def __init__(self, call: NodeCall, report: Report | None, *, own_thread: bool = True) -> None:
+    def __init__(
+        self,
+        call: NodeCall,
+        report: Report | None,
+        *,
+        own_thread: bool = True,
+        evaluator: Evaluator | None = None,
+    ) -> None:
         self.call = call
+        self.evaluator = evaluator
         self.canceled = threading.Event()
         self.canceled_at: float | None = None
         self.wake: Callable[[], object] = lambda: None
@@ -175,7 +189,7 @@ class _Attempt:
         if call.gpu:
             self.device = _cuda_device(self.notes)
         self.meter.start(self.device)
-        with self._listed(), private_workdir(settings().home, call.node_id) as workdir:
+        with self._listed(), closing(Workdir(settings().home, call.node_id)) as workdir:
             yield node_type, parameters, input, self._context(workdir)
 
     async def until_stopped(self, work: Coroutine[Any, Any, Any], context: NodeContext) -> Any:
@@ -211,6 +225,12 @@ class _Attempt:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise error
         self.output = None
+        if isinstance(error, Terminate):
+            try:
+                self._end(error)
+                return
+            except RealmError as refused:
+                error = refused
         if isinstance(error, SystemExit):
             # On a Dask worker it would end the worker and take the other nodes there with it.
             error = RealmError(Code.INTERNAL_ERROR, f"the node called sys.exit({error.code!r})")
@@ -221,6 +241,12 @@ class _Attempt:
             # The runtime cancels what outlives its timeout: the reason is the timeout.
             record = self._timeout("was stopped at").record
         self.error = record
+
+    def _end(self, terminate: Terminate) -> None:
+        """Complete the attempt with how the instance ends, as its output and as a note for the run."""
+        record = terminate.termination.to_dict()
+        check_size(record, self.call.max_payload_bytes, f"the output of node {self.call.node_id}")
+        self.output, self.notes[NOTE] = record, record
 
     def outcome(self) -> NodeOutcome:
         """The attempt told as data."""
@@ -237,14 +263,14 @@ class _Attempt:
             notes=self.notes,
         )
 
-    def _context(self, workdir: Path) -> NodeContext:
+    def _context(self, workdir: Workdir) -> NodeContext:
         call = self.call
         return NodeContext(
             execution_key=call.execution_key,
             instance_id=call.instance_id,
             node_id=call.node_id,
             attempt=call.attempt,
-            workdir=workdir,
+            private=workdir,
             artifacts=ArtifactStore.open(settings()),
             settings=settings(),
             roots=tuple(Path(root) for root in call.roots),
@@ -255,6 +281,7 @@ class _Attempt:
             report=self.progress,
             canceled=self.canceled,
             notes=self.notes,
+            evaluator=self.evaluator,
         )
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -159,17 +160,31 @@ class RequestOutput(BaseModel):
     elapsed_seconds: float = Field(description="How long it took")
 
 
+def _effects(parameters: RequestParameters, input: Any) -> Effects:
+    name = [f"http.{parameters.url}"]
+    if parameters.method == "POST":
+        return Effects(adds=name)
+    return Effects(writes=name) if parameters.method in UNSAFE_METHODS else Effects(reads=name)
+
+
+def _service(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The origin that a request goes to, and its method."""
+    try:
+        parts = urlsplit(str(parameters.get("url", "")))
+        origin = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return None
+    return (origin, str(parameters.get("method", "GET")).upper()) if parts.hostname else None
+
+
 @node_type(
     "http/request",
     version="1.0.0",
     resources=Resources(cpu_millis=100, memory_mb=256),
     side_effects=True,
-    effects=lambda parameters, input: (
-        Effects(writes=[f"http.{parameters.url}"])
-        if parameters.method in UNSAFE_METHODS
-        else Effects(reads=[f"http.{parameters.url}"])
-    ),
+    effects=_effects,
     timeout=300.0,
+    service=_service,
 )
 def request(parameters: RequestParameters, input: RequestInput, context: NodeContext) -> RequestOutput:
     """Call a service over HTTP and take its answer.
@@ -194,7 +209,7 @@ def request(parameters: RequestParameters, input: RequestInput, context: NodeCon
     with httpx.Client(transport=transport, trust_env=False, timeout=limit) as client:
         response = _exchange(client, outgoing, parameters, context)
         try:
-            data = _read(response, parameters.max_bytes, context)
+            data = read_body(response, parameters.max_bytes, context)
         finally:
             response.close()
     _check_status(response, data, parameters, context)
@@ -232,11 +247,12 @@ def _build(httpx: Any, parameters: RequestParameters, context: NodeContext) -> h
         url = url.copy_merge_params(query) if query else url
     except (httpx.InvalidURL, ValueError) as error:
         raise RealmError(Code.INVALID_ARGUMENT, f"{redact(parameters.url)!r} is not a URL: {error}") from None
-    _check_url(url)
+    check_url(url)
     return httpx.Request(parameters.method, url, headers=headers, **content)
 
 
-def _check_url(url: httpx.URL) -> None:
+def check_url(url: httpx.URL) -> None:
+    """INVALID_ARGUMENT unless it is a whole http:// or https:// URL."""
     if url.scheme not in ("http", "https") or not url.host:
         raise RealmError(
             Code.INVALID_ARGUMENT,
@@ -265,7 +281,7 @@ def _exchange(
         if not parameters.follow_redirects or following is None:
             return response
         response.close()
-        _check_url(following.url)
+        check_url(following.url)
         if _origin(following.url) != _origin(outgoing.url):
             for name in list(following.headers):
                 if name not in _SAFE_HEADERS:
@@ -280,7 +296,8 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
-def _read(response: httpx.Response, limit: int, context: NodeContext) -> bytes:
+def read_body(response: httpx.Response, limit: int, context: NodeContext) -> bytes:
+    """The body of an answer, read in pieces. OUT_OF_RANGE beyond ``limit`` bytes; CANCELLED as soon as that is so."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "deflate", ""):
         # Encodings inside encodings multiply: a few kilobytes can become terabytes.

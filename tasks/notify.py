@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,14 +14,16 @@ from ..core.errors import Code, RealmError
 from ..core.resources import Resources
 from .context import NodeContext
 from .redact import redact, secret_values
-from .sdk import Effects, node_type
+from .sdk import Effects, Shown, node_type
 from .variables import read_variable
+
+_SHOWN = Shown("a notification")
 
 
 class SendParameters(BaseModel):
-    """What to tell whom."""
+    """What to tell whom. A body that an expression makes a number is sent as text."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     urls: list[str] | str = Field(
         default_factory=list,
@@ -32,8 +34,10 @@ class SendParameters(BaseModel):
         description="Environment variable of the worker that holds URLs, separated by spaces, so that no secret "
         "stands in the definition; MIRROR_REALM_ENV_ALLOW must name it",
     )
-    body: str = Field(min_length=1, description="The message; expressions in it are filled in")
-    title: str = Field(default="", description="The subject")
+    body: Annotated[str, _SHOWN] = Field(
+        min_length=1, description="The message; expressions in it are filled in"
+    )
+    title: Annotated[str, _SHOWN] = Field(default="", description="The subject")
     type: Literal["info", "success", "warning", "failure"] = Field(
         default="info", description="What kind of news it is"
     )
@@ -66,8 +70,9 @@ class SendOutput(BaseModel):
     version="1.0.0",
     resources=Resources(cpu_millis=100, memory_mb=128),
     side_effects=True,
-    effects=lambda parameters, input: Effects(writes=["notification"]),
+    effects=lambda parameters, input: Effects(adds=["notification"]),
     timeout=60.0,
+    passes_on=True,
 )
 def send(parameters: SendParameters, input: SendInput, context: NodeContext) -> SendOutput:
     """Send a message through Apprise: e-mail, chat, webhook, push. The input is passed through.

@@ -18,7 +18,7 @@ from ..core.errors import Code, RealmError
 from ..core.settings import settings
 from .sdk import NodeType
 
-FAMILIES = ("ai", "control", "data", "http", "image", "notify", "script", "storage")
+FAMILIES = ("ai", "control", "data", "document", "http", "image", "media", "notify", "script", "storage")
 """Modules of this room that declare node types, one per family."""
 
 ENTRY_POINT_GROUP = "mirror_realm.nodes"

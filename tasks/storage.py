@@ -4,7 +4,7 @@ folders."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,11 @@ from ..core.resources import Resources
 from .artifacts import sha256_file
 from .context import NodeContext
 from .path_template import FIELDS, check_template, expand, with_suffix
-from .sdk import Effects, node_type
+from .sdk import Effects, Once, node_type
+from .storage_delete import delete
+from .storage_trash import restore, trash
+
+__all__ = ["delete", "local", "minio", "restore", "s3", "trash"]
 
 OnConflict = Literal["rename", "overwrite", "fail", "skip"]
 
@@ -81,7 +85,7 @@ class StorageInput(BaseModel):
 
     image: ImageRef | None = Field(default=None, description="The image to store")
     file: FileRef | None = Field(default=None, description="The file to store, where there is no image")
-    files: list[FileRef] = Field(default_factory=list, description="More files to store")
+    files: list[ImageRef | FileRef] = Field(default_factory=list, description="More files or images to store")
 
 
 class ArchivedObject(BaseModel):
@@ -149,7 +153,21 @@ def archive(parameters: ObjectParameters, input: StorageInput, context: NodeCont
 
 
 def _bucket_effects(parameters: ObjectParameters, input: Any) -> Effects:
-    return Effects(writes=[f"object.{parameters.bucket}/{parameters.path_template}"])
+    return _stores(parameters.on_conflict, f"object.{parameters.bucket}/{parameters.path_template}")
+
+
+def _folder_effects(parameters: FolderParameters, input: Any) -> Effects:
+    return _stores(parameters.on_conflict, f"file.{parameters.folder}/{parameters.path_template}")
+
+
+def _stores(on_conflict: OnConflict, name: str) -> Effects:
+    """With `rename` nobody's file is lost, whoever comes first."""
+    return Effects(adds=[name]) if on_conflict == "rename" else Effects(writes=[name])
+
+
+def _without_sidecar(parameters: Mapping[str, Any]) -> bool:
+    """Whether only the picture is stored, and nothing of what other nodes found out about it."""
+    return not parameters.get("include_metadata")
 
 
 _DECLARATION: dict[str, Any] = {
@@ -159,6 +177,8 @@ _DECLARATION: dict[str, Any] = {
     "side_effects": True,
     "effects": _bucket_effects,
     "timeout": 600.0,
+    "service": lambda parameters: ("object store", str(parameters.get("bucket", ""))),
+    "once": Once(when=_without_sidecar),
 }
 
 minio = node_type("storage/minio", **_DECLARATION)(archive)
@@ -171,10 +191,10 @@ s3 = node_type("storage/s3", **_DECLARATION)(archive)
     resources=Resources(cpu_millis=500, memory_mb=128),
     idempotent=True,
     side_effects=True,
-    effects=lambda parameters, input: Effects(
-        writes=[f"file.{parameters.folder}/{parameters.path_template}"]
-    ),
+    effects=_folder_effects,
     timeout=600.0,
+    service=lambda parameters: ("folder", str(parameters.get("folder", ""))),
+    once=Once(when=_without_sidecar),
 )
 def local(parameters: FolderParameters, input: StorageInput, context: NodeContext) -> StorageOutput:
     """Store files in a folder of this machine, or of a NAS that is mounted on it.

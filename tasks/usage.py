@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from functools import lru_cache
 from time import monotonic, process_time, thread_time
 from typing import Any
 
@@ -19,7 +20,7 @@ class Meter:
       neighbours.
     - ``peak_rss_mb``: the process's largest resident memory so far, in MiB. ``rss_mb``: now.
     - ``read_bytes``, ``write_bytes``: what the process moved to and from disks meanwhile (where the system
-      tells).
+      tells, and absent in the flow).
     - ``gpu_peak_mb``: peak GPU memory of this process's tensors during the attempt, with a GPU.
     """
 
@@ -27,6 +28,7 @@ class Meter:
         self._own_thread = own_thread
         self.pid = os.getpid()
         self._device = "cpu"
+        self._io: tuple[int, int] | None = None
         self._begin()
 
     def start(self, device: str) -> None:
@@ -37,6 +39,7 @@ class Meter:
 
             torch.cuda.reset_peak_memory_stats(device)
         self._begin()
+        self._io = _io() if self._own_thread else None
 
     def wall(self) -> float:
         """Seconds since the start."""
@@ -49,7 +52,7 @@ class Meter:
             usage["cpu_seconds"] = round(thread_time() - self._thread_cpu, 4)
         usage["process_cpu_seconds"] = round(process_time() - self._process_cpu, 4)
         usage |= _memory()
-        if (now := _io()) is not None and self._io is not None:
+        if self._io is not None and (now := _io()) is not None:
             usage["read_bytes"] = float(now[0] - self._io[0])
             usage["write_bytes"] = float(now[1] - self._io[1])
         if self._device.startswith("cuda"):
@@ -60,7 +63,6 @@ class Meter:
 
     def _begin(self) -> None:
         self._thread = threading.get_ident()
-        self._io = _io()
         self._thread_cpu = thread_time()
         self._process_cpu = process_time()
         self._wall = monotonic()
@@ -84,10 +86,16 @@ def worker_name(worker: Any) -> str:
     return worker.name if isinstance(worker.name, str) else str(worker.address)
 
 
-def _memory() -> dict[str, float]:
+@lru_cache(maxsize=1)
+def _process(pid: int) -> Any:
+    """This process; a child that was forked asks for its own."""
     import psutil
 
-    rss = psutil.Process().memory_info().rss
+    return psutil.Process(pid)
+
+
+def _memory() -> dict[str, float]:
+    rss = _process(os.getpid()).memory_info().rss
     figures = {"rss_mb": round(rss / 2**20, 1)}
     try:
         import resource
@@ -104,7 +112,7 @@ def _io() -> tuple[int, int] | None:
     import psutil
 
     try:
-        counters = psutil.Process().io_counters()
+        counters = _process(os.getpid()).io_counters()
     except (AttributeError, OSError, psutil.Error):
         return None  # macOS, or a container that hides them
     return counters.read_bytes, counters.write_bytes

@@ -15,7 +15,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +41,29 @@ def private_workdir(home: Path, label: str) -> Iterator[Path]:
         yield folder
     finally:
         _remove(folder)
+
+
+class Workdir:
+    """The private folder of one attempt, made when it is first asked for: most nodes need none."""
+
+    def __init__(self, home: Path, label: str) -> None:
+        self._made = ExitStack()
+        self._making = threading.Lock()
+        self._home, self._label = home, label
+        self._folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder. Any thread of the attempt may ask."""
+        with self._making:
+            if self._folder is None:
+                self._folder = self._made.enter_context(private_workdir(self._home, self._label))
+            return self._folder
+
+    def close(self) -> None:
+        """Remove it and all in it."""
+        with self._making:
+            self._made.close()
 
 
 def sweep(temporary: Path) -> int:

@@ -1,8 +1,9 @@
-"""``ai/image-analyze``: what a picture is like, measured; what needs a model that is not here is named as
-missing."""
+"""``ai/image-analyze``: what a picture is like, measured, and what a model says it means; where the model is not
+here, that is named as missing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,13 +13,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ...core.references import ImageRef
 from ...core.resources import Resources
 from ..image.models import ImageInput, ResolvedImage, file_effects, resolve_image
-from ..sdk import Effects, node_type
+from ..inference.catalogue import DEFAULT_EMBEDDER
+from ..sdk import Effects, Once, node_type
 
 if TYPE_CHECKING:
     from ..context import NodeContext
     from ..imaging.faces import Face
     from ..imaging.measures import Quality
     from ..imaging.viewing import View
+    from ..inference.tagger import TagScore
+    from .meaning import Meaning
 
 
 def _spelled(value: Any) -> Any:
@@ -38,13 +42,6 @@ Task = Annotated[
     BeforeValidator(_spelled),
 ]
 
-NEEDS_MODEL = "needs the CLIP model, which this version does not have"
-_UNAVAILABLE = {
-    "classification": f"{NEEDS_MODEL}; the tags come from measurements only",
-    "tagging": f"{NEEDS_MODEL}; the tags come from measurements only",
-    "similarity": f"{NEEDS_MODEL}; phash finds copies of the same picture",
-    "clustering": NEEDS_MODEL,
-}
 _DESCRIBE = {"classification", "tagging"}
 
 
@@ -68,6 +65,16 @@ class AnalyzeParameters(BaseModel):
         description="What to find out; what cannot be found out here is listed under unavailable",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
+    model: str = Field(
+        default=DEFAULT_EMBEDDER,
+        description="The embedding model for classification, tagging, similarity and clustering",
+    )
+    candidates: list[str] = Field(
+        default_factory=list,
+        max_length=1000,
+        description="The tags to choose from; the specification's twenty unless told",
+    )
+    top: int = Field(default=5, ge=1, le=50, description="How many tags and classes by the model at most")
     colors: int = Field(default=5, ge=1, le=16, description="How many dominant colours at most")
 
 
@@ -120,7 +127,16 @@ class TagFound(BaseModel):
 
     tag: str
     confidence: float
-    source: Literal["measurement"]
+    source: Literal["measurement", "clip"]
+    similarity: float | None = Field(default=None, description="The cosine under a tag by the model")
+
+
+class SimilarImage(BaseModel):
+    """A picture of the library that means something alike."""
+
+    image_id: str | None = Field(description="Its id in the media library; null before its run has ended")
+    path: str
+    similarity: float = Field(description="The cosine, -1 to 1")
 
 
 class AnalyzeOutput(BaseModel):
@@ -139,24 +155,42 @@ class AnalyzeOutput(BaseModel):
     phash: str = Field(description="64-bit perceptual hash of the upright picture, 16 hex digits")
     faces: list[FaceFound] = Field(default_factory=list)
     tags: list[TagFound] = Field(default_factory=list)
+    classification: list[TagFound] = Field(
+        default_factory=list,
+        description="How the candidates share the picture, best first; with classification",
+    )
+    category: str | None = Field(
+        default=None, description="The label of the picture's cluster in the library; with clustering"
+    )
+    cluster_id: int | None = Field(default=None, description="The cluster's number; with clustering")
+    similar_images: list[SimilarImage] = Field(
+        default_factory=list, description="The most alike pictures of the library; with similarity"
+    )
+    model: str | None = Field(default=None, description="The model that said what the picture means")
     unavailable: dict[str, str] = Field(default_factory=dict, description="Tasks not done, and why")
     remarks: list[str] = Field(default_factory=list)
+
+
+def _of_the_picture_alone(parameters: Mapping[str, Any]) -> bool:
+    """Whether nothing is asked about its place among other pictures."""
+    return not {"similarity", "clustering"}.intersection(parameters.get("tasks") or ())
 
 
 @node_type(
     "ai/image-analyze",
     version="1.0.0",
-    resources=Resources(memory_mb=1024),
+    resources=Resources(memory_mb=1536),
     idempotent=True,
-    effects=lambda parameters, input: Effects(reads=file_effects(input), writes=["artifact"]),
+    effects=lambda parameters, input: Effects(reads=file_effects(input), adds=["artifact", "db.media"]),
+    once=Once(weights=True, when=_of_the_picture_alone),
 )
 def image_analyze(parameters: AnalyzeParameters, input: ImageInput, context: NodeContext) -> AnalyzeOutput:
-    """Measure a picture: quality, colours, faces, perceptual hash, and the tags that follow from them.
+    """Measure a picture (quality, colours, faces, perceptual hash) and say what it means.
 
     The picture passes through unchanged. Measures are taken on an upright sRGB copy of at most 2048 pixels a
-    side. Faces are found by the cascade that OpenCV ships. Classification, tagging, similarity and clustering
-    by meaning need a CLIP model, which this version does not have: asked for, they are listed under
-    `unavailable`, and tags carry `source: measurement`.
+    side. Faces are found by the cascade that OpenCV ships; `ai/faces` says whose they are. Classification,
+    tagging, similarity and clustering need an embedding model: where it is not here they are listed under
+    `unavailable`, with the command that fetches it, and only tags with `source: measurement` are given.
 
     Errors: those of `image/preprocess` for pictures that cannot be read.
     """
@@ -207,6 +241,8 @@ def _output(
     from ..imaging.palette import dominant_colours
 
     asked = set(parameters.tasks)
+    image = resolved.reference or _stored(resolved, seen, context)
+    meaning = _meaning(resolved, seen, image, parameters, context)
     tags = attributes(
         width=seen.width,
         height=seen.height,
@@ -218,7 +254,7 @@ def _output(
     report = "quality-assessment" in asked and quality is not None
     measures = {key: value for key, value in asdict(quality).items() if key != "score"} if quality else {}
     return AnalyzeOutput(
-        image=resolved.reference or _stored(resolved, seen, context),
+        image=image,
         width=seen.width,
         height=seen.height,
         format=seen.format.name,
@@ -231,10 +267,54 @@ def _output(
             TagFound(tag=t.tag, confidence=t.confidence, source="measurement")
             for t in tags
             if t.confidence >= parameters.thresholds.tag
+        ]
+        + _by_model(meaning.tags),
+        classification=_by_model(meaning.classification),
+        category=meaning.cluster.label if meaning.cluster else None,
+        cluster_id=meaning.cluster.number if meaning.cluster else None,
+        similar_images=[
+            SimilarImage(image_id=m.file_id, path=m.path, similarity=m.similarity) for m in meaning.similar
         ],
-        unavailable={task: _UNAVAILABLE[task] for task in parameters.tasks if task in _UNAVAILABLE},
-        remarks=list(seen.remarks),
+        model=meaning.model,
+        unavailable=meaning.unavailable,
+        remarks=[*seen.remarks, *meaning.remarks],
     )
+
+
+def _meaning(
+    resolved: ResolvedImage,
+    seen: View,
+    image: ImageRef,
+    parameters: AnalyzeParameters,
+    context: NodeContext,
+) -> Meaning:
+    from .library import Picture, embedding_model
+    from .meaning import find_meaning
+
+    context.check_canceled()
+    picture = Picture(
+        path=resolved.path,
+        name=resolved.name,
+        content=image.sha256,
+        original=image.source_sha256 or image.sha256,
+        image=image,
+        max_pixels=context.settings.max_pixels,
+        seen=seen.image,
+    )
+    return find_meaning(
+        picture,
+        embedding_model(parameters.model, context),
+        parameters.tasks,
+        candidates=parameters.candidates,
+        top=parameters.top,
+        least=parameters.thresholds.tag,
+    )
+
+
+def _by_model(scores: list[TagScore]) -> list[TagFound]:
+    return [
+        TagFound(tag=s.tag, confidence=s.confidence, source="clip", similarity=s.similarity) for s in scores
+    ]
 
 
 def _stored(resolved: ResolvedImage, seen: View, context: NodeContext) -> ImageRef:

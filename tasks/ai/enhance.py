@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Code, RealmError
 from ...core.references import ImageRef, local_path
 from ...core.resources import Gpu, Resources
 from ..image.models import ImageInput, ResolvedImage, file_effects, resolve_image
 from ..inference.models import ModelSpec, model_named
-from ..sdk import Effects, node_type
+from ..sdk import Effects, Once, node_type
+from .enhance_models import Denoising, EnhanceOutput, EnhanceParameters
+from .restore_faces import FacePlan, plan_faces, told_of_faces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,119 +35,14 @@ PACE_MARGIN = 1.5
 """How many times more than the time left must be needed before the work is given up."""
 
 
-class EnhanceParameters(BaseModel):
-    """What to make of the picture, with what, and what to do where that is missing."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = Field(
-        default="realesrgan-x4plus",
-        description="The network; its weights are looked for in the models folder",
-        examples=["realesrgan-x4plus", "realesrgan-x2plus", "realesr-general-x4v3"],
-    )
-    scale_factor: Literal[1, 2, 3, 4] = Field(
-        default=2,
-        description="Times as wide and high as before; 1 restores only. A ×4 network is scaled down",
-    )
-    denoise_strength: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="How much noise to remove, where model or backend has such a control; the output says",
-    )
-    face_enhance: bool = Field(
-        default=False, description="Restore faces too; the output says whether that was done"
-    )
-    weights: str | None = Field(
-        default=None,
-        description="A weights file of your own for this model: a path, or a name in the models folder",
-    )
-    weights_sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-fA-F]{64}$", description="What the weights file's bytes must be"
-    )
-    backend: Literal["auto", "torch", "classical"] = Field(
-        default="auto", description="torch runs the network, classical resamples without one; auto is torch"
-    )
-    fallback: Literal["fail", "classical"] = Field(
-        default="fail",
-        description="What to do when the network cannot run for want of packages, weights, memory or time: "
-        "fail, or resample and say so in degraded",
-    )
-    tile: int = Field(
-        default=0, ge=0, le=4096, description="Tile side in source pixels; 0 chooses by picture and memory"
-    )
-    tile_overlap: int = Field(
-        default=32, ge=8, le=256, description="Source pixels that neighbouring tiles share"
-    )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="Of the network's numbers; auto is fp16 on a GPU and fp32 on a CPU"
-    )
-    format: Literal["keep", "jpeg", "png", "webp", "tiff", "heic"] = Field(
-        default="keep", description="Format to write"
-    )
-    quality: int = Field(default=95, ge=1, le=100, description="Of JPEG, WebP and HEIC")
-
-    @field_validator("model")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            return model_named(name).name
-        except RealmError as error:
-            raise ValueError(f"{error.record.message}: {error.hint}") from None
-
-
-class FaceEnhancement(BaseModel):
-    """Whether faces were restored."""
-
-    requested: bool
-    applied: bool
-    reason: str | None = Field(default=None, description="Why not, where it was requested")
-
-
-class Denoising(BaseModel):
-    """How much noise was removed on request."""
-
-    requested: float | None
-    applied: float | None = Field(
-        description="The strength in force; null where nothing was removed on request"
-    )
-    reason: str | None = Field(default=None, description="Why it is not what was requested")
-
-
-class EnhanceOutput(BaseModel):
-    """The enhanced picture, and everything about how it was made."""
-
-    image: ImageRef
-    width: int
-    height: int
-    format: str
-    size: int = Field(description="Bytes")
-    processed_path: str | None = Field(default=None, description="Where the result lies, if on this machine")
-    scale_factor: int
-    model: str = Field(description="The model that was asked for")
-    made_by: str = Field(
-        description="What made the pixels: model@digest of its weights, or a resampling method"
-    )
-    backend: str = Field(description="torch or classical")
-    device: str = Field(description="cpu or cuda:N")
-    precision: str
-    degraded: bool = Field(description="Whether the fallback stood in for the model")
-    degraded_reason: str | None = None
-    face_enhance: FaceEnhancement
-    denoise: Denoising
-    tiles: int
-    tile: int = Field(description="Tile side in source pixels; 0: the whole picture at once")
-    seconds: float = Field(description="Of enhancing alone, without decoding and encoding")
-    remarks: list[str] = Field(default_factory=list, description="What was decided or could not be carried")
-
-
 @node_type(
     "ai/image-enhance",
     version="1.0.0",
     resources=RESOURCES,
     idempotent=True,
     timeout=1800,
-    effects=lambda parameters, input: Effects(reads=file_effects(input), writes=["artifact"]),
+    effects=lambda parameters, input: Effects(reads=file_effects(input), adds=["artifact"]),
+    once=Once(weights=True),
 )
 def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: NodeContext) -> EnhanceOutput:
     """Enlarge a picture and restore its detail with a super-resolution network.
@@ -156,10 +51,14 @@ def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: Nod
     `weights` or the models folder; nothing in a weights file is ever run. 16 bits stay 16, grey stays grey,
     transparency is kept; EXIF, XMP and the colour profile are carried with the new dimensions.
 
-    Without weights, torch, memory or time enough, the node fails and says what to do, unless `fallback:
-    classical` allows it to resample instead (Lanczos, gently sharpened); `degraded` and `degraded_reason`
-    then say so. Faces are not restored in this version: `face_enhance` in the output says so where it was
-    requested.
+    Without weights, torch, memory or time enough, the node fails and says what to do, unless `fallback`
+    allows a smaller model, or resampling (`classical`: Lanczos, gently sharpened); `degraded` and
+    `degraded_reason` then say so.
+
+    With `face_enhance`, faces are found in the source, laid straight, restored by GFPGAN and put back with
+    soft edges, whatever the backend. A face that has more pixels than the network gives, or hardly any, is
+    left; one that fails is said to have failed. Without GFPGAN's weights the node fails, or, where any
+    `fallback` is allowed, leaves the faces and says why in `face_enhance`.
 
     Errors: DEPENDENCY_FAILURE for missing weights or packages, OUT_OF_RANGE when the result would have more
     pixels than `max_pixels` or its format allows, DATA_CORRUPTED and INVALID_ARGUMENT for weights that are
@@ -169,12 +68,18 @@ def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: Nod
     from ..imaging.decode import open_picture
     from ..imaging.raster import turned
 
-    model = model_named(parameters.model)
-    request = _request(parameters, model, context)
+    model, chosen = _chosen(parameters, context)
+    if parameters.weights is None and parameters.backend != "classical":
+        _provide(model, context)
+        if "smaller-model" in parameters.fallbacks and model.smaller is not None:
+            _provide(model_named(model.smaller), context)
+    face_weights = _weights(parameters.face_weights, context) if parameters.face_weights else None
+    faces = plan_faces(parameters, face_weights, context)
+    request = replace(_request(parameters, model, context), faces=faces.request)
     resolved = resolve_image(input, context)
     with open_picture(resolved.path, name=resolved.name, max_pixels=context.settings.max_pixels) as source:
         format = _format(parameters, source)
-        size = _result_size(source, format, parameters.scale_factor, context)
+        size = _result_size(source, format, parameters.factor, context)
         context.progress(0.02, f"decoding {source.size[0]}×{source.size[1]}")
         pixels, metadata = _pixels(turned(source.decode(), source.orientation), source.metadata)
         remarks = list(source.remarks)
@@ -182,13 +87,42 @@ def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: Nod
     enhanced = _enhanced(pixels, request, parameters, context)
     seconds = monotonic() - started
     context.check_canceled()
+    remarks += chosen
     context.progress(0.92, f"encoding {size[0]}×{size[1]} {format.name}")
     metadata, remark = metadata.for_pixels(size, upright=True)
     remarks += [remark] if remark else []
     path, more = _encoded(enhanced.pixels, resolved.name, format, metadata, parameters.quality, context)
     image = _stored(path, size, resolved, format, metadata, context)
     context.progress(1.0, "done")
-    return _output(image, format, enhanced, seconds, parameters, context, [*remarks, *more])
+    return _output(image, format, enhanced, faces, seconds, parameters, context, [*remarks, *more])
+
+
+def _chosen(parameters: EnhanceParameters, context: NodeContext) -> tuple[ModelSpec, list[str]]:
+    """The network to run, and a remark where it is not the one that was named."""
+    from ..inference.weights import weights_in
+
+    model = model_named(parameters.model)
+    if not parameters.use_x2 or model.doubling is None or parameters.weights or parameters.factor > 2:
+        return model, []
+    double = model_named(model.doubling)
+    if weights_in(context.settings.model_folder.expanduser(), double.weights) is None:
+        return model, []
+    return double, [f"{double.name} in place of {model.name}: ×{parameters.factor:g} needs no more"]
+
+
+def _provide(model: ModelSpec, context: NodeContext) -> None:
+    """Let the shared place, or where allowed the publisher, fill the models folder. What is missing after that is
+    said by whoever opens it, where a fallback may stand in."""
+    from ..inference.catalogue import known_model
+    from ..inference.enhancer import FALLS_BACK
+    from .provision import provide
+
+    try:
+        provide(known_model(model.name), context.settings, check=context.check_canceled)
+    except RealmError as error:
+        if error.code not in FALLS_BACK:
+            raise
+        context.logger.info("%s", error.record.message)
 
 
 def _request(parameters: EnhanceParameters, model: ModelSpec, context: NodeContext) -> Request:
@@ -198,6 +132,8 @@ def _request(parameters: EnhanceParameters, model: ModelSpec, context: NodeConte
         model=model,
         models_folder=context.settings.model_folder,
         scale=parameters.scale_factor,
+        outscale=parameters.outscale,
+        cpu_allowed="cpu" in parameters.fallbacks,
         device=context.device,
         precision=parameters.precision,
         denoise=parameters.denoise_strength,
@@ -224,15 +160,17 @@ def _format(parameters: EnhanceParameters, source: Source) -> Format:
     return target_format(parameters.format, source.format)
 
 
-def _result_size(source: Source, format: Format, scale: int, context: NodeContext) -> tuple[int, int]:
+def _result_size(source: Source, format: Format, factor: float, context: NodeContext) -> tuple[int, int]:
     """The result's size; OUT_OF_RANGE, before anything is computed, when nobody could open or store it."""
-    width, height = (side * scale for side in source.size)
+    from ..inference.enhancer import scaled
+
+    width, height = scaled(source.size, factor)
     limit = context.settings.max_pixels
     if width * height > limit:
         raise RealmError(
             Code.OUT_OF_RANGE,
-            f"{source.name} enlarged {scale} times would be {width}×{height}, {width * height / 1e6:.0f} megapixels; "
-            f"the limit is {limit / 1e6:g}",
+            f"{source.name} enlarged {factor:g} times would be {width}×{height}, "
+            f"{width * height / 1e6:.0f} megapixels; the limit is {limit / 1e6:g}",
             hint="lower scale_factor, bound the picture before with image/preprocess max_size, "
             "or raise MIRROR_REALM_MAX_PIXELS",
             details={"width": width, "height": height, "max_pixels": limit},
@@ -274,7 +212,7 @@ def _enhanced(
         pixels,
         request,
         backend=parameters.backend,
-        fallback=None if parameters.fallback == "fail" else parameters.fallback,
+        fallbacks=tuple(name for name in parameters.fallbacks if name != "cpu"),
         progress=_paced(context),
         check=context.check_canceled,
     )
@@ -343,6 +281,7 @@ def _output(
     image: ImageRef,
     format: Format,
     enhanced: Enhanced,
+    faces: FacePlan,
     seconds: float,
     parameters: EnhanceParameters,
     context: NodeContext,
@@ -358,7 +297,7 @@ def _output(
         format=format.name,
         size=image.size,
         processed_path=str(local_path(image.uri)) if image.uri.startswith("file:") else None,
-        scale_factor=parameters.scale_factor,
+        scale_factor=parameters.factor,
         model=parameters.model,
         made_by=enhanced.identity,
         backend=enhanced.backend,
@@ -366,11 +305,7 @@ def _output(
         precision=work.precision,
         degraded=enhanced.degraded,
         degraded_reason=enhanced.degraded_reason,
-        face_enhance=FaceEnhancement(
-            requested=parameters.face_enhance,
-            applied=False,
-            reason="this version does not restore faces" if parameters.face_enhance else None,
-        ),
+        face_enhance=told_of_faces(parameters, faces, enhanced),
         denoise=_denoising(parameters, enhanced),
         tiles=work.tiles,
         tile=work.tile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import Code, RealmError
 from ...core.references import ImageRef
+from ..files import path_of_event
 
 if TYPE_CHECKING:
     from ..context import NodeContext
@@ -56,7 +58,7 @@ def resolve_image(input: ImageInput, context: NodeContext) -> ResolvedImage:
         return ResolvedImage(
             context.artifacts.fetch(input.image, context.workdir), input.image.name, input.image
         )
-    named = input.file_path or _path_of_event(input.trigger)
+    named = input.file_path or path_of_event(input.trigger)
     if not named:
         raise RealmError(
             Code.INVALID_ARGUMENT,
@@ -67,10 +69,67 @@ def resolve_image(input: ImageInput, context: NodeContext) -> ResolvedImage:
     return ResolvedImage(path, path.name)
 
 
-def _path_of_event(trigger: dict[str, Any] | None) -> str | None:
-    payload = (trigger or {}).get("payload")
-    path = payload.get("file_path") if isinstance(payload, dict) else None
-    return path if isinstance(path, str) else None
+def passed_on(
+    resolved: ResolvedImage,
+    context: NodeContext,
+    *,
+    media_type: str,
+    size: tuple[int, int],
+    captured_at: datetime | None,
+) -> ImageRef:
+    """The picture, unchanged, for the nodes behind; a plain file becomes an artifact. ``size`` is upright."""
+    if resolved.reference is not None:
+        return resolved.reference
+    stored = context.artifacts.put(resolved.path, name=resolved.name, media_type=media_type)
+    return ImageRef(
+        **stored.model_dump(),
+        width=size[0],
+        height=size[1],
+        captured_at=captured_at,
+        source_sha256=stored.sha256,
+    )
+
+
+def made_from(
+    resolved: ResolvedImage,
+    context: NodeContext,
+    path: Path,
+    *,
+    media_type: str,
+    size: tuple[int, int],
+    captured_at: datetime | None,
+) -> ImageRef:
+    """The reference of a picture that was made from ``resolved`` and lies at ``path``; it is stored. Where its file
+    says no time, the time that is known of the picture holds."""
+    stored = context.artifacts.put(path, name=path.name, media_type=media_type)
+    known = resolved.reference.captured_at if resolved.reference else None
+    return ImageRef(
+        **stored.model_dump(),
+        width=size[0],
+        height=size[1],
+        captured_at=captured_at or known,
+        source_sha256=source_sha256(resolved),
+    )
+
+
+def source_sha256(resolved: ResolvedImage) -> str:
+    """The sha256 of the original file that everything made from this picture goes back to."""
+    from ..artifacts import sha256_file
+
+    reference = resolved.reference
+    if reference is None:
+        return sha256_file(resolved.path)
+    return reference.source_sha256 or reference.sha256
+
+
+def rgb(text: str) -> tuple[int, int, int]:
+    """The colour ``#rrggbb`` in three numbers.
+
+    >>> rgb("#ff8000")
+    (255, 128, 0)
+    """
+    value = int(text.removeprefix("#"), 16)
+    return value >> 16, value >> 8 & 255, value & 255
 
 
 def file_effects(input: ImageInput) -> list[str]:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ...core.references import ImageRef, local_path
 from ...core.resources import Resources
 from ..imaging.sizing import parse_max_size
-from ..sdk import Effects, node_type
-from .models import ImageInput, ResolvedImage, file_effects, resolve_image
+from ..sdk import Effects, Once, node_type
+from .models import ImageInput, ResolvedImage, file_effects, resolve_image, rgb
 
 if TYPE_CHECKING:
     from ..context import NodeContext
@@ -119,7 +119,8 @@ class PreprocessOutput(BaseModel):
     version="1.0.0",
     resources=Resources(memory_mb=1024),
     idempotent=True,
-    effects=lambda parameters, input: Effects(reads=file_effects(input), writes=["artifact"]),
+    effects=lambda parameters, input: Effects(reads=file_effects(input), adds=["artifact"]),
+    once=Once(),
 )
 def image_preprocess(
     parameters: PreprocessParameters, input: ImageInput, context: NodeContext
@@ -152,7 +153,7 @@ def image_preprocess(
         auto_rotate=parameters.auto_rotate,
         color=parameters.color,
         strip_metadata=parameters.strip_metadata,
-        background=_rgb(parameters.background),
+        background=rgb(parameters.background),
     )
     prepared = prepare(
         resolved.path,
@@ -225,8 +226,3 @@ def _captured(
     if resolved.reference is not None and resolved.reference.captured_at is not None:
         return resolved.reference.captured_at, "reference"
     return datetime.fromtimestamp(resolved.path.stat().st_mtime, UTC), "file"
-
-
-def _rgb(text: str) -> tuple[int, int, int]:
-    value = int(text[1:], 16)
-    return value >> 16, value >> 8 & 255, value & 255

@@ -60,7 +60,7 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str | N
 
     try:
         return _transformed(image, icc), None
-    except ImageCms.PyCMSError as error:
+    except (ImageCms.PyCMSError, OSError) as error:
         plain = image.convert("RGB") if image.mode == "CMYK" else image
         return plain, f"the embedded colour profile is unusable ({error}) and was ignored"
 

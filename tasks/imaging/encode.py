@@ -45,6 +45,8 @@ class Encoded:
     size: tuple[int, int]
     mode: str
     remarks: tuple[str, ...] = ()
+    quality: int | None = None
+    """What it was encoded at; ``None`` where the format knows none."""
 
 
 def encode(
@@ -74,7 +76,52 @@ def encode(
     finally:
         temporary.unlink(missing_ok=True)
     mode = raster.mode if not is_deep(raster) else f"{colour_space(raster)};16"
-    return Encoded(size_of(raster), mode, tuple(remarks))
+    return Encoded(size_of(raster), mode, tuple(remarks), None if format.lossless else quality)
+
+
+def encode_within(
+    raster: Raster,
+    path: Path,
+    format: Format,
+    metadata: Metadata,
+    *,
+    quality: int,
+    background: tuple[int, int, int],
+    max_bytes: int | None,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> Encoded:
+    """As :func:`encode`, in at most ``max_bytes``: with the best quality up to ``quality`` that keeps to it.
+
+    ``checkpoint`` is called before each further attempt, of which there are at most seven. Raises OUT_OF_RANGE,
+    leaving no file, when even the lowest quality is too large; a lossless format has only one.
+    """
+
+    def attempt(at: int) -> Encoded:
+        return encode(raster, path, format, metadata, quality=at, background=background)
+
+    done = attempt(quality)
+    if max_bytes is None or path.stat().st_size <= max_bytes:
+        return done
+    low, high = (1, 0) if format.lossless else (1, quality - 1)
+    best, length = None, path.stat().st_size
+    while low <= high:
+        checkpoint()
+        middle = (low + high) // 2
+        done = attempt(middle)
+        length = path.stat().st_size
+        if length <= max_bytes:
+            best, low = middle, middle + 1
+        else:
+            high = middle - 1
+    if best is None:
+        path.unlink()
+        raise RealmError(
+            Code.OUT_OF_RANGE,
+            f"{size_of(raster)[0]}×{size_of(raster)[1]} takes {length} bytes as {format.name.upper()} at the least; "
+            f"the limit is {max_bytes}",
+            hint="set max_size, or a format that compresses more",
+        )
+    return done if done.quality == best else attempt(best)
 
 
 def fitted(

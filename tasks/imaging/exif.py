@@ -22,6 +22,8 @@ SHORT, LONG = 3, 4
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _MOST_ENTRIES = 2000
+_MOST_BYTES = 64 << 20
+"""Of a directory's values together: entries may all point at the same place, and a file of them would fill memory."""
 
 _OF_THE_FILE = {
     *range(0x00FE, 0x010D), 0x0111, *range(0x0115, 0x011A), 0x011C, *range(0x0120, 0x0126), 0x012D, 0x013D,
@@ -116,6 +118,7 @@ def _directory(block: bytes, mark: str, at: int) -> tuple[Directory, int]:
     if count > _MOST_ENTRIES:
         return {}, 0
     found: Directory = {}
+    left = _MOST_BYTES
     for place in range(at + 2, at + 2 + 12 * count, 12):
         raw = bytes(block[place : place + 12])
         if len(raw) < 12:
@@ -123,7 +126,8 @@ def _directory(block: bytes, mark: str, at: int) -> tuple[Directory, int]:
         tag, kind, number, offset = struct.unpack(mark + "HHLL", raw)
         size = _SIZES.get(kind, 0) * number
         value_at = place + 8 if size <= 4 else offset
-        if size and value_at + size <= len(block):
+        if size and value_at + size <= len(block) and size <= left:
+            left -= size
             found.setdefault(tag, Entry(kind, number, bytes(block[value_at : value_at + size]), value_at))
     return found, at + 2 + 12 * count
 

@@ -27,6 +27,14 @@ SMALLEST = 0.03
 # faceless pictures turned four ways, and found the one real face in ten of ten copies (mirrored, tilted up to
 # 20°, blurred, dark, 160 to 1200 pixels). The "default" and "alt2" cascades saw faces in coins and cells.
 _CASCADE = "haarcascade_frontalface_alt.xml"
+_EYE_CASCADE = "haarcascade_eye.xml"
+_EYES_SEARCHED = 200
+"""Pixels across in which the eyes of a face are searched."""
+_UPPER = 0.65
+"""Share of a face's height, from its top, in which its eyes are."""
+_USUAL_EYES = ((0.34, 0.4), (0.66, 0.4))
+"""Where eyes are in the cascade's box, in shares of its width."""
+_ASTRAY = 0.16
 _NEIGHBOURS = 5
 _LAST_STAGE = 105.7611
 """What a window must reach in the cascade's last stage to pass for a face at all."""
@@ -76,6 +84,34 @@ def _face(box: Any, weight: float, full: tuple[int, int], searched: tuple[int, i
     return Face(x, y, width, height, round(confidence(weight), 4))
 
 
+def find_eyes(image: Image.Image, face: Face) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The middles of the eyes of ``face``, left before right as seen; where they are not found, where they mostly
+    are."""
+    import cv2
+    import numpy as np
+
+    upper = (face.x, face.y, face.x + face.width, face.y + round(face.height * _UPPER))
+    grey = np.asarray(image.crop(upper).convert("L"))
+    scale = _EYES_SEARCHED / face.width
+    size = (_EYES_SEARCHED, max(1, round(grey.shape[0] * scale)))
+    # Sizes and steps as tried on drawn faces tilted up to 20°: the eyes within 3 % of the face's width.
+    boxes = _cascade(_EYE_CASCADE).detectMultiScale(cv2.resize(grey, size), 1.05, 4, 0, (24, 24), (90, 90))
+    found = [(float(x + w / 2) / _EYES_SEARCHED, float(y + h / 2) / _EYES_SEARCHED) for x, y, w, h in boxes]
+    sides = [
+        [(x, y) for x, y in found if (x < 0.5) is left and math.dist((x, y), usual) < _ASTRAY]
+        for left, usual in ((True, _USUAL_EYES[0]), (False, _USUAL_EYES[1]))
+    ]
+    if not all(sides):
+        chosen = _USUAL_EYES
+    else:
+        chosen = [
+            min(side, key=lambda eye, usual=usual: math.dist(eye, usual))
+            for side, usual in zip(sides, _USUAL_EYES, strict=True)
+        ]
+    left, right = ((face.x + x * face.width, face.y + y * face.width) for x, y in chosen)
+    return left, right
+
+
 def confidence(weight: float) -> float:
     """The weight of the cascade's last stage as 0–1: a logistic of how far it is beyond what is needed to
     pass.
@@ -85,17 +121,18 @@ def confidence(weight: float) -> float:
     return 1 / (1 + math.exp(-(weight - _LAST_STAGE - _EVEN) / _SPREAD))
 
 
-def _cascade() -> Any:
+def _cascade(name: str = _CASCADE) -> Any:
     import cv2
 
-    if (cascade := getattr(_loaded, "cascade", None)) is None:
-        path = Path(cv2.data.haarcascades) / _CASCADE  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs
+    kept: dict[str, Any] = _loaded.__dict__.setdefault("cascades", {})
+    if (cascade := kept.get(name)) is None:
+        path = Path(cv2.data.haarcascades) / name  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs
         cascade = cv2.CascadeClassifier(str(path))
         if cascade.empty():
             raise RealmError(
                 Code.DEPENDENCY_FAILURE,
-                f"OpenCV {cv2.__version__} ships no {_CASCADE}",
+                f"OpenCV {cv2.__version__} ships no {name}",
                 hint='install "opencv-python>=4.13,<5"',
             )
-        _loaded.cascade = cascade
+        kept[name] = cascade
     return cascade

@@ -12,6 +12,7 @@ from .exif import Directory, Entry, Exif, parse
 
 _LONGEST_TEXT = 200
 _STAMP = re.compile(r"(\d{4})[:/-](\d{2})[:/-](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+_DAY = re.compile(r"(\d{4})[:-](\d{2})[:-](\d{2})$")
 _ZONE = re.compile(r"([+-])(\d{2}):?(\d{2})")
 
 
@@ -24,6 +25,10 @@ class Facts:
     camera: dict[str, str] = field(default_factory=dict)
     exposure: dict[str, Any] = field(default_factory=dict)
     gps: dict[str, float] | None = None
+    gps_time: datetime | None = None
+    """The satellites' time of the position, in UTC."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """title, description, artist, copyright, comment, keywords, as far as they are there."""
 
 
 def read_facts(block: bytes | None) -> Facts:
@@ -42,6 +47,8 @@ def read_facts(block: bytes | None) -> Facts:
         camera={key: value for key, value in camera.items() if value},
         exposure=_exposure(exif),
         gps=_gps(exif),
+        gps_time=_gps_time(exif),
+        texts=_texts(exif),
     )
 
 
@@ -103,6 +110,55 @@ def _gps(exif: Exif) -> dict[str, float] | None:
     return place
 
 
+def _gps_time(exif: Exif) -> datetime | None:
+    match = _DAY.match(_text(exif.gps.get(29)) or "")
+    clock = _numbers(exif, exif.gps.get(7))
+    if match is None or len(clock) < 3 or any(part is None for part in clock):
+        return None
+    try:
+        day = datetime(*map(int, match.groups()), tzinfo=timezone.utc)  # noqa: UP017 - beside the general case
+    except ValueError:
+        return None
+    seconds = sum((part or 0.0) * unit for part, unit in zip(clock, (3600, 60, 1), strict=False))
+    return day + timedelta(seconds=round(seconds)) if seconds < 86_400 else None
+
+
+def _texts(exif: Exif) -> dict[str, str]:
+    """Microsoft's own tags hold UTF-16; their title and keywords have no other place in EXIF."""
+    found = {
+        "title": _wide_text(exif.main.get(0x9C9B)),
+        "description": _text(exif.main.get(0x010E)),
+        "artist": _text(exif.main.get(0x013B)) or _wide_text(exif.main.get(0x9C9D)),
+        "copyright": _text(exif.main.get(0x8298)),
+        "comment": _comment(exif.photo.get(0x9286), exif.mark) or _wide_text(exif.main.get(0x9C9C)),
+        "keywords": _wide_text(exif.main.get(0x9C9E)),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _wide_text(entry: Entry | None) -> str | None:
+    if entry is None or entry.kind not in (1, 7):
+        return None
+    return _printable(entry.data[: len(entry.data) // 2 * 2].decode("utf-16-le", errors="replace"))
+
+
+def _comment(entry: Entry | None, mark: str) -> str | None:
+    """A user comment: eight bytes that name its encoding, then the text."""
+    if entry is None or entry.kind != 7 or len(entry.data) <= 8:
+        return None
+    head, body = entry.data[:8], entry.data[8:]
+    if head == b"UNICODE\0":
+        return _printable(body.decode("utf-16-le" if mark == "<" else "utf-16-be", errors="replace"))
+    if head in (b"ASCII\0\0\0", bytes(8)):
+        return _printable(body.decode("utf-8", errors="replace"))
+    return None
+
+
+def _printable(text: str) -> str | None:
+    text = "".join(character for character in text.split("\0")[0] if character.isprintable()).strip()
+    return text[:_LONGEST_TEXT] or None
+
+
 def _degrees(exif: Exif, gps: Directory, tag: int, reference: int, negative: str, most: int) -> float | None:
     parts = _numbers(exif, gps.get(tag))
     if not parts or parts[0] is None:
@@ -121,8 +177,7 @@ def _text(entry: Entry | None) -> str | None:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    text = "".join(character for character in text if character.isprintable()).strip()
-    return text[:_LONGEST_TEXT] or None
+    return _printable(text)
 
 
 def _number(exif: Exif, entry: Entry | None) -> float | None:

@@ -11,14 +11,17 @@ from typing import Literal
 from ...core.errors import Code, RealmError
 from .colour import srgb_profile, to_srgb
 from .decode import Source, open_picture
-from .encode import encode
+from .encode import encode_within
 from .facts import Facts, read_facts
 from .formats import FORMATS, Format, named
-from .raster import colour_space, resized, shallow, size_of, turned
+from .metadata import Metadata
+from .raster import Raster, colour_space, has_alpha, plain, resized, shallow, size_of, turned
 from .sizing import fit
 
 DEFAULT_QUALITY = 92
 Checkpoint = Callable[[float, str], None]
+Change = Callable[[Raster, Metadata], tuple[Raster, Metadata]]
+"""What else to do to an upright raster of the final size, whose colours its metadata's profile describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,11 @@ class Options:
     box: tuple[int, int] | None = None
     quality: int = DEFAULT_QUALITY
     auto_rotate: bool = True
-    color: Literal["keep", "srgb"] = "keep"
+    color: Literal["keep", "srgb", "grey"] = "keep"
     strip_metadata: bool = False
     background: tuple[int, int, int] = (255, 255, 255)
+    max_bytes: int | None = None
+    """A limit on the file, kept by lowering the quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Prepared:
     rotated: bool
     resized: bool
     reencoded: bool
+    quality: int | None
+    """What it was encoded at; ``None`` where the format knows none or the original's bytes were kept."""
     frames: int
     facts: Facts
     remarks: tuple[str, ...]
@@ -63,6 +70,7 @@ def prepare(
     *,
     name: str | None = None,
     max_pixels: int,
+    change: Change | None = None,
     checkpoint: Checkpoint = lambda fraction, message: None,
 ) -> Prepared:
     """Make of the picture at ``path`` a file in ``folder``, named like the original with its real format's
@@ -84,7 +92,9 @@ def prepare(
         raster = source.decode(stored)
         checkpoint(0.5, "changing pixels")
         target = folder / named_like(name, format)
-        unchanged = _needs_nothing(source, format, options) and size == seen
+        unchanged = _needs_nothing(source, format, options, path.stat().st_size)
+        unchanged = unchanged and size == seen and change is None
+        quality = None
         remarks = list(source.remarks)
         if unchanged:
             shutil.copyfile(path, target)
@@ -98,15 +108,22 @@ def prepare(
             remarks += [remark] if remark else []
             if options.strip_metadata:
                 metadata = metadata.stripped(None if options.auto_rotate else source.orientation)
-            if options.color == "srgb" and (metadata.icc or colour_space(upright) == "CMYK"):
-                upright, remark = to_srgb(shallow(upright), metadata.icc)
-                remarks += [remark] if remark else []
-                metadata = replace(metadata, icc=srgb_profile())
+            upright, metadata = _recoloured(upright, metadata, options.color, remarks)
+            if change is not None:
+                upright, metadata = change(upright, metadata)
             checkpoint(0.7, f"encoding {size[0]}×{size[1]} {format.name}")
-            done = encode(
-                upright, target, format, metadata, quality=options.quality, background=options.background
+            done = encode_within(
+                upright,
+                target,
+                format,
+                metadata,
+                quality=options.quality,
+                background=options.background,
+                max_bytes=options.max_bytes,
+                checkpoint=lambda: checkpoint(0.8, "encoding again, smaller"),
             )
             assert done.size == size == size_of(upright), "the picture was not written as planned"
+            quality = done.quality
             remarks += done.remarks
         return Prepared(
             path=target,
@@ -120,10 +137,24 @@ def prepare(
             rotated=options.auto_rotate and source.stated_orientation != 1,
             resized=size != seen,
             reencoded=not unchanged,
+            quality=quality,
             frames=source.frames,
             facts=facts,
             remarks=tuple(remarks),
         )
+
+
+def _recoloured(
+    raster: Raster, metadata: Metadata, color: str, remarks: list[str]
+) -> tuple[Raster, Metadata]:
+    if color == "keep" or (color == "srgb" and metadata.icc is None and colour_space(raster) != "CMYK"):
+        return raster, metadata
+    image, remark = to_srgb(shallow(raster), metadata.icc)
+    remarks += [remark] if remark else []
+    if color == "srgb":
+        return image, replace(metadata, icc=srgb_profile())
+    image = plain(image)
+    return image.convert("LA" if has_alpha(image) else "L"), replace(metadata, icc=None)
 
 
 def target_format(wanted: str, source: Format) -> Format:
@@ -151,7 +182,7 @@ def named_like(name: str, format: Format) -> str:
     return stem + format.suffixes[0]
 
 
-def _needs_nothing(source: Source, format: Format, options: Options) -> bool:
+def _needs_nothing(source: Source, format: Format, options: Options, length: int) -> bool:
     return (
         source.format is format
         and (source.stated_orientation == 1 or not options.auto_rotate)
@@ -159,4 +190,5 @@ def _needs_nothing(source: Source, format: Format, options: Options) -> bool:
         and options.color == "keep"
         and not options.strip_metadata
         and (options.quality == DEFAULT_QUALITY or format.lossless)
+        and (options.max_bytes is None or length <= options.max_bytes)
     )

@@ -53,5 +53,26 @@ def fit(size: tuple[int, int], box: tuple[int, int] | None) -> tuple[int, int]:
     return min(max(1, _rounded(width * box[1], height)), box[0]), box[1]
 
 
+def cover(
+    size: tuple[int, int], box: tuple[int, int], gravity: tuple[float, float] = (0.5, 0.5)
+) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """What to cut out, and how large to make it, so that it fills ``box``: ((left, top, right, bottom), size).
+
+    The cut is the largest of the box's aspect; ``gravity`` says where it lies, from (0, 0) at the upper left to
+    (1, 1). Never enlarges: a smaller picture gives a smaller result of the same aspect.
+
+    >>> cover((6000, 4000), (300, 300)), cover((100, 400), (300, 300), (0.5, 0))
+    (((1000, 0, 5000, 4000), (300, 300)), ((0, 0, 100, 100), (100, 100)))
+    """
+    width, height = size
+    if width * box[1] >= height * box[0]:
+        cut = (min(width, max(1, _rounded(height * box[0], box[1]))), height)
+    else:
+        cut = (width, min(height, max(1, _rounded(width * box[1], box[0]))))
+    left, top = round((width - cut[0]) * gravity[0]), round((height - cut[1]) * gravity[1])
+    goal = box if cut[0] >= box[0] and cut[1] >= box[1] else cut
+    return (left, top, left + cut[0], top + cut[1]), goal
+
+
 def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)

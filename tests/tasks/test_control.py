@@ -1,15 +1,12 @@
-"""control/*: values pass through, conditions decide, a delay holds no worker and ends when told."""
+"""control/*: values pass through, conditions decide, unclear delays are refused."""
 
 from __future__ import annotations
-
-import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mirror_realm.core.errors import ErrorRecord
 from mirror_realm.tasks import control
-from mirror_realm.tasks.executor import NodeCall, NodeOutcome, cancel, execute_in_flow
+from mirror_realm.tasks.executor import NodeCall, NodeOutcome, execute_in_flow
 from mirror_realm.tasks.registry import Registry, node_types_of
 
 REGISTRY = Registry(node_types_of(control))
@@ -34,14 +31,14 @@ async def output(name: str, parameters: dict, input: dict | None = None) -> dict
     return outcome.output
 
 
-async def error(name: str, parameters: dict) -> ErrorRecord:
-    outcome = await run(name, parameters)
+async def error(name: str, parameters: dict, input: dict | None = None) -> ErrorRecord:
+    outcome = await run(name, parameters, input)
     assert outcome.error is not None, outcome.output
     return ErrorRecord.from_dict(outcome.error)
 
 
 def test_all_of_them_run_in_the_flow():
-    assert {t.where for t in REGISTRY} == {"flow"}
+    assert {t.where for t in REGISTRY} <= {"flow", "run"}
     assert {t.resources.cpu_millis for t in REGISTRY} == {0}
 
 
@@ -91,29 +88,6 @@ async def test_the_first_case_that_holds_is_taken(holding, result, case):
 )
 async def test_anything_but_true_or_false_is_an_error(parameters):
     assert (await error("condition", parameters)).code == "INVALID_ARGUMENT"
-
-
-async def test_a_delay_waits_and_passes_the_input_on():
-    found = await output("delay", {"duration": "20ms"}, {"a": 1})
-    assert found["a"] == 1
-    assert found["waited_seconds"] >= 0.015
-    soon = datetime.now(UTC) + timedelta(milliseconds=30)
-    assert (await output("delay", {"until": soon.isoformat()}))["waited_seconds"] > 0
-    assert (await output("delay", {"until": "2020-01-01T00:00:00"}))["waited_seconds"] == pytest.approx(
-        0, abs=0.01
-    )
-
-
-async def test_a_delay_ends_when_it_is_cancelled_or_times_out():
-    waiting = asyncio.create_task(run("delay", {"duration": "1h"}))
-    while not cancel("key", 1):
-        await asyncio.sleep(0)
-    outcome = await asyncio.wait_for(waiting, 10)
-    assert outcome.error is not None
-    assert outcome.error["code"] == "CANCELLED"
-    outcome = await run("delay", {"duration": "1h"}, timeout=0.05)
-    assert outcome.error is not None
-    assert outcome.error["code"] == "NODE_EXECUTION_TIMEOUT"
 
 
 @pytest.mark.parametrize(

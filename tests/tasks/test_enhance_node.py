@@ -9,6 +9,7 @@ import sys
 from datetime import datetime
 from threading import Event
 from time import monotonic
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from mirror_realm.tasks.image import image_preprocess
 from mirror_realm.tasks.imaging.exif import PIXEL_X, PIXEL_Y, parse
 from mirror_realm.tasks.imaging.metadata import metadata_of
 from mirror_realm.tasks.registry import Registry
-from tests.networks import nearest_x4, repeated, save
+from tests.networks import nearest_x4, random_x4, repeated, save
 from tests.photos import deep, photo, psnr, scene, scene16
 
 
@@ -43,7 +44,7 @@ def context_for(tmp_path, **changes):
         "instance_id": "i",
         "node_id": "enhance-01",
         "attempt": 1,
-        "workdir": workdir,
+        "private": SimpleNamespace(folder=workdir),
         "artifacts": ArtifactStore.open(config),
         "settings": config,
         "roots": (tmp_path,),
@@ -160,6 +161,23 @@ def test_another_format_can_be_asked_for(tmp_path):
 # -- what is said -----------------------------------------------------------------------------------------
 
 
+def test_an_outscale_that_is_no_whole_number(tmp_path, weights):
+    source = photo(tmp_path / "a.jpg", size=(121, 80))
+    output = enhance(context_for(tmp_path), source, weights=str(weights), outscale=1.5, tile=64)
+    assert (output.width, output.height, output.scale_factor) == (182, 120, 1.5)
+    assert opened(output).size == (182, 120)
+    expected = Image.fromarray(scene(121, 80)).resize((182, 120), Image.Resampling.BOX)
+    assert psnr(np.asarray(opened(output)), np.asarray(expected)) > 25
+
+
+def test_a_list_of_fallbacks_is_tried_in_turn(tmp_path):
+    source = photo(tmp_path / "a.jpg")
+    output = enhance(context_for(tmp_path), source, fallback=["cpu", "smaller-model", "classical"])
+    assert output.made_by == "lanczos4"
+    assert "RealESRGAN_x4plus.pth" in str(output.degraded_reason)
+    assert "realesr-general-x4v3.pth" in str(output.degraded_reason)
+
+
 def test_the_fallback_is_explicit_in_definition_and_output(tmp_path):
     source = photo(tmp_path / "a.jpg")
     with pytest.raises(RealmError) as caught:
@@ -261,7 +279,7 @@ def test_a_truncated_photograph_leaves_nothing(tmp_path, weights):
         ({"model": "realesrgan-x4-plus"}, "did you mean 'realesrgan-x4plus'"),
         ({"scale_factor": 5}, "scale_factor"),
         ({"denoise_strength": 1.5}, "less than or equal to 1"),
-        ({"fallback": "none"}, "'fail' or 'classical'"),
+        ({"fallback": "none"}, "'smaller-model' or 'classical'"),
         ({"scale": 2}, "Extra inputs"),
     ],
 )
@@ -318,3 +336,25 @@ def test_a_png_written_by_it_is_whole(tmp_path):
     with Image.open(io.BytesIO(data)) as image:
         image.verify()
     assert len(data) == output.size == output.image.size
+
+
+# -- twice as large ---------------------------------------------------------------------------------------
+
+
+def test_twice_as_large_is_made_by_the_x2_model_where_its_weights_are(tmp_path, weights):
+    folder = settings().model_folder
+    save(nearest_x4(), folder / "RealESRGAN_x4plus.safetensors")
+    source = photo(tmp_path / "a.jpg", size=(60, 40))
+
+    def made(**parameters):
+        output = enhance(context_for(tmp_path), source, **parameters)
+        return output.made_by.split("@")[0], (output.width, output.height), output.model
+
+    assert made() == ("realesrgan-x4plus", (120, 80), "realesrgan-x4plus")
+    save(random_x4(scale=2), folder / "RealESRGAN_x2plus.safetensors")
+    for parameters, size in (({}, (120, 80)), ({"scale_factor": 1}, (60, 40)), ({"outscale": 1.5}, (90, 60))):
+        assert made(**parameters) == ("realesrgan-x2plus", size, "realesrgan-x4plus")
+    for parameters in ({"scale_factor": 4}, {"outscale": 2.5}, {"use_x2": False}, {"weights": str(weights)}):
+        assert made(**parameters)[0] == "realesrgan-x4plus"
+    remarks = enhance(context_for(tmp_path), source).remarks
+    assert "realesrgan-x2plus in place of realesrgan-x4plus: ×2 needs no more" in remarks

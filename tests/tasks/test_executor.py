@@ -90,9 +90,16 @@ def act(parameters: Parameters, input: Input, context) -> Output:
 
 @node_type("test/async", version="1.0.0", where="flow")
 async def in_flow(parameters: Parameters, input: Input, context) -> Output:
-    """Wait without a worker."""
+    """Wait without a worker, with something in the attempt's own folder."""
+    (context.workdir / "draft").write_text("half", encoding="utf-8")
     await asyncio.sleep(30 if parameters.mode == "wait" else 0)
     return Output(value="async")
+
+
+@node_type("test/bare", version="1.0.0")
+def bare(parameters: Parameters, input: Input, context) -> Output:
+    """Touch nothing."""
+    return Output(value="bare")
 
 
 REGISTRY = Registry([act, in_flow])
@@ -141,6 +148,12 @@ def test_the_workdir_is_private_and_gone_afterwards(home):
         assert isinstance(workdir, Path)
         assert workdir.is_relative_to(home / "tmp")
         assert not workdir.exists()
+
+
+def test_a_node_that_asks_for_no_folder_makes_none(home):
+    outcome = execute(call(node_type="test/bare"), registry=Registry([bare]))
+    assert outcome.output == {"value": "bare"}
+    assert not (home / "tmp").exists()
 
 
 def test_unknown_node_type_suggests_the_close_one():
@@ -326,8 +339,8 @@ async def test_in_the_flow_a_coroutine_ends_at_its_deadline_and_by_cancel():
 
 async def test_in_the_flow_a_cancelled_task_stays_cancelled(home):
     task = asyncio.create_task(execute_in_flow(call("wait", node_type="test/async"), registry=REGISTRY))
-    while not list((home / "tmp").glob("*/*")):
-        await asyncio.sleep(0)
+    while not list(home.glob("tmp/*/*/draft")):
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -38,6 +38,7 @@ sys.modules["mirror_realm.tasks"] = room
 from pathlib import Path
 from PIL import Image
 from mirror_realm.tasks.imaging import attributes, faces, hashing, measures, palette
+from mirror_realm.tasks.imaging import contact_sheet, description, duplicates, fingerprint, thumbnails, watermark
 from mirror_realm.tasks.imaging.pipeline import Options, prepare
 from mirror_realm.tasks.imaging.viewing import view
 
