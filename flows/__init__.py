@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .declarations import Retry, edge, node, workflow
+from .declarations import Retry, edge, node, subworkflow, workflow
 
 if TYPE_CHECKING:
     from .engines import flow
     from .run import Run
 
-__all__ = ["Retry", "Run", "edge", "flow", "node", "workflow"]
+__all__ = ["Retry", "Run", "edge", "flow", "node", "subworkflow", "workflow"]
 
 _LAZY = {"Run": ".run", "flow": ".engines"}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from .run import Handle
+    from .scope import Handle, Scope
 
 Json = Mapping[str, Any]
 Join = Literal["any", "all"] | int
@@ -62,17 +62,22 @@ class Node:
     resources: Json | None = None
     fail_on_error: bool = True
     on_error: Any = None
-    priority: int = 5
+    cache: Json | None = None
+    compensate: Json | None = None
+    priority: float = 5
+    breakpoint: bool = False
     at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge from a node's run: taken when the node succeeded and ``when`` holds (``else``: no sibling did)."""
+    """An edge from a node's run: taken when the node succeeded and ``when`` holds (``else``: no sibling did). One of an
+    ``on_error`` rule is taken when the node failed and the rule names the node that the edge leads to."""
 
     source: Handle
     when: str | bool | None = None
     mapping: Json | None = None
+    on_error: bool = False
 
 
 def workflow(name: str, version: str, **options: Any) -> Workflow:
@@ -88,9 +93,28 @@ def node(id: str, type: str, *, parameters: Json | None = None, **options: Any) 
     return Node(id, type, parameters=parameters or {}, **options)
 
 
-def edge(source: Handle, when: str | bool | None = None, mapping: Json | None = None) -> Edge:
-    """An edge with a condition or a mapping; a plain handle is an edge with neither."""
-    return Edge(source, when, mapping)
+@dataclass(frozen=True, slots=True)
+class SubWorkflow:
+    """A workflow as a part of another one: its declaration, and the function that starts its nodes."""
+
+    workflow: Workflow
+    function: Callable[[Scope], Any]
+
+    def __call__(self, run: Scope) -> Any:
+        """Start its nodes."""
+        return self.function(run)
+
+
+def subworkflow(declared: Workflow) -> Callable[[Callable[[Scope], Any]], SubWorkflow]:
+    """Make a function that starts nodes the sub-workflow ``declared``."""
+    return lambda function: SubWorkflow(declared, function)
+
+
+def edge(
+    source: Handle, when: str | bool | None = None, mapping: Json | None = None, *, on_error: bool = False
+) -> Edge:
+    """An edge with a condition or a mapping, or the way of an error; a plain handle is an edge with none of these."""
+    return Edge(source, when, mapping, on_error)
 
 
 def edges(after: Handle | Edge | Sequence[Handle | Edge] | None) -> tuple[Edge, ...]:

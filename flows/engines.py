@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import ErrorRecord
 from .declarations import Workflow
+from .waits import Suspended
 
 if TYPE_CHECKING:
-    from .run import Handle
+    from .scope import Handle
 
 ENGINE_VARIABLE = "MIRROR_REALM_ENGINE"
 engine_choice: ContextVar[str | None] = ContextVar("mirror_realm_engine", default=None)
@@ -78,9 +79,12 @@ class LocalFlow:
         self.version = workflow.version
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        """Run the flow function."""
-        return self.fn(*args, **kwargs)
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow function; ``None`` when its instance was put aside."""
+        try:
+            return await self.fn(*args, **kwargs)
+        except Suspended:
+            return None
 
 
 def chosen() -> str:

@@ -10,7 +10,7 @@ from ..core.status import NodeStatus
 from .declarations import Edge, Join, Node
 
 if TYPE_CHECKING:
-    from .run import Handle
+    from .scope import Handle
 
 ELSE = "else"
 
@@ -31,8 +31,13 @@ def passes(source: Handle) -> bool:
     return source.status is NodeStatus.COMPLETED
 
 
-def fired(edge: Edge, siblings: Sequence[Edge], holds: Callable[[str | bool], bool]) -> bool:
-    """Whether a decided edge fires. ``siblings`` are all edges out of the same source."""
+def fired(
+    edge: Edge, siblings: Sequence[Edge], holds: Callable[[str | bool], bool], target: str = ""
+) -> bool:
+    """Whether a decided edge fires. ``siblings`` are all edges out of the same source; ``target`` is where it leads,
+    which counts for the way of an error."""
+    if edge.on_error:
+        return edge.source.status is NodeStatus.FAILED and edge.source.goto == target
     if not passes(edge.source):
         return False
     if edge.when is None:

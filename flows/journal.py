@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,15 +17,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from ..core.errors import ErrorRecord
+from ..core.errors import ErrorRecord, RealmError, StoreLost, Superseded
 from ..core.references import FileRef
 from ..core.status import InstanceStatus, NodeStatus
+from ..store.engine import OUTCOME_UNKNOWN, STORE_AWAY
+from .presence import Presence
+from .requests import Requests
 
 if TYPE_CHECKING:
     from ..store import Instance, NodeExecution, Store
+    from ..store.sagas import NewStep
     from ..tasks.executor import NodeCall, NodeOutcome
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds for which a store that does not answer is asked again."""
+FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
+"""Seconds between two times."""
 
 
 def now() -> datetime:
@@ -36,13 +49,46 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.requests = Requests(self)
+        self.presence = Presence(self)
+        self.epoch: int | None = None
+        """The life whose writes these are; in a later life of the instance they are ABORTED."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
+    def of_life(self, epoch: int) -> Journal:
+        """The same journal, for the writes of one life of an instance."""
+        own = copy.copy(self)
+        own.epoch = epoch
+        return own
+
     async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """:meth:`once`, again while the store does not answer, for :data:`PATIENCE` seconds; :class:`StoreLost` then.
+
+        The call must be one that can be repeated: nobody knows of a commit that was cut whether it counted.
+        """
+        loop = asyncio.get_running_loop()
+        pause, end = FIRST_PAUSE, loop.time() + PATIENCE
+        while True:
+            try:
+                return await self.once(function, *args, **kwargs)
+            except RealmError as error:
+                if not error.record.details.get(STORE_AWAY):
+                    raise
+                if loop.time() + pause > end:
+                    raise StoreLost.from_record(error.record) from error
+                log.warning("%s; asked again in %.1f s", error.record.message, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+    async def once(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run one store call on the journal's thread. Shielded: a row that was begun is written."""
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_left_behind)
+            raise
 
     def close(self) -> None:
         """Write what is queued and end the thread; the store stays open."""
@@ -54,17 +100,29 @@ class Journal:
 
     async def transition(self, instance_id: str, status: InstanceStatus, **changes: Any) -> Instance:
         """Move the instance to ``status``; the store refuses an illegal move."""
-        return await self.call(self.store.instances.transition, instance_id, status, **changes)
+        return await self.call(self._move, instance_id, status, changes, [])
 
-    async def finished(self, instance_id: str) -> dict[str, NodeExecution]:
-        """Completed node executions of an earlier life of this instance, by node id: they are not run again."""
-        rows = await self.call(self.store.executions.for_instance, instance_id)
-        return {row.node_id: row for row in rows if row.status == NodeStatus.COMPLETED}
+    def _move(
+        self, instance_id: str, status: InstanceStatus, changes: Mapping[str, Any], unsure: list[RealmError]
+    ) -> Instance:
+        """One move, also when it is asked for again since the answer to the first time was lost (``unsure``)."""
+        try:
+            return self.store.instances.transition(instance_id, status, epoch=self.epoch, **changes)
+        except RealmError as error:
+            if error.record.details.get(OUTCOME_UNKNOWN):
+                unsure.append(error)
+            elif unsure:
+                # It was made after all: from where it stands now, it cannot be made a second time.
+                instance = self.store.instances.get(instance_id)
+                if instance.status is status and self.epoch in (None, instance.epoch):
+                    return instance
+            raise
 
-    async def attempts_before(self, instance_id: str) -> dict[str, int]:
-        """How many attempts each node had before this life of the instance."""
-        rows = await self.call(self.store.executions.for_instance, instance_id)
-        return {row.node_id: max((a.attempt for a in row.attempts), default=0) for row in rows}
+    async def past(self, instance_id: str, iteration: str = "") -> dict[str, NodeExecution]:
+        """The node executions of earlier lives of this instance in one iteration, by node id: those that completed are
+        not run again."""
+        rows = await self.call(self.store.executions.for_instance, instance_id, iteration)
+        return {row.node_id: row for row in rows}
 
     async def begin(self, call: NodeCall, *, max_attempts: int) -> NodeExecution:
         """The attempt's row, before anything runs."""
@@ -73,11 +131,13 @@ class Journal:
             call.instance_id,
             call.node_id,
             call.node_type,
+            iteration=call.iteration,
             attempt=call.attempt,
             input=call.input,
             max_attempts=max_attempts,
             execution_key=call.execution_key,
             started_at=now(),
+            epoch=self.epoch,
         )
 
     async def finish(
@@ -87,9 +147,11 @@ class Journal:
         status: NodeStatus,
         outcome: NodeOutcome,
         error: ErrorRecord | None,
+        step: NewStep | None = None,
     ) -> None:
-        """The attempt's result and, unless it is retried, the node's."""
-        await self.call(self._finish, execution, attempt, status, outcome, error)
+        """The attempt's result and, unless it is retried, the node's; with ``step``, how to undo it."""
+        # The moment is taken once: asked again after an answer that was lost, it must be the very same call.
+        await self.call(self._finish, execution, attempt, status, outcome, error, step, now())
 
     def _finish(
         self,
@@ -98,6 +160,8 @@ class Journal:
         status: NodeStatus,
         outcome: NodeOutcome,
         error: ErrorRecord | None,
+        step: NewStep | None,
+        at: datetime,
     ) -> None:
         with self.store.transaction():
             self.store.executions.finish(
@@ -110,18 +174,63 @@ class Journal:
                 device=outcome.device,
                 resource_usage=outcome.resource_usage,
                 notes=outcome.notes,
-                completed_at=now(),
+                completed_at=at,
+                epoch=self.epoch,
             )
             if outcome.output is not None and (references := file_references(outcome.output)):
                 self.store.artifacts.record(execution.instance_id, execution.id, references)
+            if step is not None:
+                self.store.sagas.register(step)
 
-    async def skip(self, instance_id: str, node_id: str, node_type: str, reason: str) -> None:
+    async def skip(
+        self, instance_id: str, node_id: str, node_type: str, reason: str, iteration: str = ""
+    ) -> None:
         """A node that will not run, and why."""
-        await self.call(self.store.executions.skip, instance_id, node_id, node_type, reason=reason, at=now())
+        await self.call(
+            self.store.executions.skip,
+            instance_id,
+            node_id,
+            node_type,
+            iteration=iteration,
+            reason=reason,
+            at=now(),
+            epoch=self.epoch,
+        )
 
-    async def cancel_open(self, instance_id: str, reason: str) -> None:
-        """Close the rows of nodes that were running when the run ended."""
-        await self.call(self.store.executions.cancel_open, instance_id, reason)
+    async def close_open(self, instance_id: str, reason: str) -> None:
+        """See :func:`close_open`."""
+        await self.call(close_open, self.store, instance_id, reason, epoch=self.epoch)
+
+    async def cancel_open(
+        self, instance_id: str, reason: str, *, under: str = "", iteration: str = ""
+    ) -> None:
+        """Close the rows of nodes that were running when the run ended, or of those inside the node ``under`` in an
+        iteration."""
+        await self.call(
+            self.store.executions.cancel_open,
+            instance_id,
+            reason,
+            under=under,
+            iteration=iteration,
+            epoch=self.epoch,
+        )
+
+
+def close_open(store: Store, instance_id: str, reason: str, *, epoch: int | None = None) -> None:
+    """Close what is open of an instance that ends without having completed: its nodes, what it waits for, what it asks
+    people."""
+    with store.transaction():
+        store.executions.cancel_open(instance_id, reason, epoch=epoch)
+        store.events.cancel(instance_id)
+        store.human_tasks.cancel(instance_id)
+        store.debugging.drop(instance_id)
+
+
+def _left_behind(future: asyncio.Future[Any]) -> None:
+    """Nobody waits for this write any more; that it failed must be seen all the same."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, Superseded):
+        log.error("a row of the journal could not be written", exc_info=error)
 
 
 def file_references(value: Any) -> list[dict[str, Any]]:

@@ -1,14 +1,19 @@
-"""The media library's rows of a finished run: the original, what was made of it, its steps and its tags.
+"""The media library's rows of a run: the original, what was made of it, its steps and its tags.
 
 A node says what it did by the shape of its output (the media nodes share these fields, ``docs/nodes.md``): ``original``
 is a file as found, ``image`` the picture it passes on, ``tags`` and ``quality_score`` an analysis, ``uri`` with ``key``
 an archived object. So a third party's media node is recorded like ours, without being known here.
+
+A scope inside the run (an item of a foreach, a branch, a round) is recorded when it is over, since nothing of it is
+kept then; the run itself at its end. What an inner scope learned about a picture stands in the rows that it wrote; an
+outer scope does not know it any more.
 """
 
 from __future__ import annotations
 
+import logging
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +21,18 @@ from ..core.status import NodeStatus
 
 if TYPE_CHECKING:
     from ..store import MediaFile, Store
-    from .run import Handle
+    from .run import Run
+    from .scope import Handle, Scope
 
-ANALYSIS = ("quality_score", "quality", "colors", "phash", "faces", "tags", "classification")
+log = logging.getLogger("mirror_realm.run")
+
+MOST_PICTURES = 1000
+"""Pictures that a run remembers for its report."""
+
+ANALYSIS = (
+    *("quality_score", "quality", "colors", "phash", "faces", "tags", "classification"),
+    *("face_data", "similar_images", "category"),
+)
 """Fields of an output that are the analysis of its image."""
 
 
@@ -33,42 +47,107 @@ class Facts:
     steps: list[Handle] = field(default_factory=list)
 
 
-def record(store: Store, instance_id: str, handles: Sequence[Handle], *, failed: bool) -> None:
-    """Write the rows of every original that this run found. Recording the same run again changes nothing but times."""
-    if not (found := gather(handles)):
-        return
+class Library:
+    """What one run tells the media library. ``pictures`` are the contents (sha256) that it found or worked on, the
+    first :data:`MOST_PICTURES` of them."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.pictures: dict[str, None] = {}
+        self._archived: set[str] = set()
+
+    async def note(self, scope: Scope, *, failed: bool) -> None:
+        """Write the rows of a scope that is over. Rows are a view of the outputs, which may be anybody's: a fault here
+        is logged, and decides nothing."""
+        own, around = list(scope.handles.values()), _around(scope)
+        try:
+            # Of a round of an earlier life everything is there, and thousands of them must not take a while.
+            if scope.parent is not None and all(handle.restored for handle in own):
+                self._show(gather(own, around))
+                return
+            found = gather(own, around)
+            if not found:
+                return
+            self._show(found)
+            self._archived |= {sha256 for sha256, facts in found.items() if facts.archived}
+            journal = self._run.env.journal
+            await journal.call(
+                record, journal.store, self._run.instance_id, found, failed=failed, archived=self._archived
+            )
+        except Exception:
+            log.exception(
+                "the media library's rows of instance %s could not be written", self._run.instance_id
+            )
+
+    def _show(self, found: Mapping[str, Facts]) -> None:
+        for sha256 in found:
+            if len(self.pictures) < MOST_PICTURES:
+                self.pictures[sha256] = None
+
+
+def _around(scope: Scope) -> list[Handle]:
+    """The nodes of the scopes around, the outermost first."""
+    if scope.parent is None:
+        return []
+    return [*_around(scope.parent), *scope.parent.handles.values()]
+
+
+def record(
+    store: Store,
+    instance_id: str,
+    found: Mapping[str, Facts],
+    *,
+    failed: bool,
+    archived: Collection[str] = (),
+) -> None:
+    """Write the rows of every original that a scope found or worked on. Recording the same run again changes nothing
+    but times. An original in ``archived`` was archived by this run and stays so."""
     with store.transaction():
-        for facts in found.values():
+        for sha256, facts in found.items():
             original = _original(store, instance_id, facts)
             for step in facts.steps:
                 _step(store, original, step)
-            for archived in facts.archived:
-                _processed(store, instance_id, original, facts, archived)
-            if not facts.archived:
+            for one in facts.archived:
+                _processed(store, instance_id, original, facts, one)
+            if sha256 not in archived:
                 store.media.set_status(original.id, "failed" if failed else "processed")
             store.media.add_tags(original.id, _tags(facts.analysis))
 
 
-def gather(handles: Sequence[Handle]) -> dict[str, Facts]:
-    """The facts by the sha256 of the original. Outputs come in topological order: the original before what follows."""
-    found: dict[str, Facts] = {}
-    for handle in handles:
-        output = handle.output
-        original = output.get("original")
+def gather(handles: Sequence[Handle], around: Sequence[Handle] = ()) -> dict[str, Facts]:
+    """The facts by the sha256 of the original, of originals that ``handles`` found or worked on. Outputs come in
+    topological order: the original before what follows. Nodes ``around`` tell about originals, and what is known of
+    them; their steps and objects are recorded with them.
+
+    A construct's own output is made of those of the nodes inside it, whose steps were recorded when they ended.
+    """
+    own = [handle for handle in handles if isinstance(handle.output, dict)]
+    seen = [*(handle for handle in around if isinstance(handle.output, dict)), *own]
+    originals: dict[str, Facts] = {}
+    touched: dict[str, Facts] = {}
+    for handle in seen:
+        original = handle.output.get("original")
         if isinstance(original, Mapping) and isinstance(original.get("sha256"), str) and original.get("name"):
-            found.setdefault(original["sha256"], Facts(original, output.get("exif") or {}))
-    for handle in handles:
+            facts = originals.setdefault(original["sha256"], Facts(original, handle.output.get("exif") or {}))
+            if handle in own:
+                touched[original["sha256"]] = facts
+    for handle in seen:
         image = handle.output.get("image")
-        facts = found.get(str(image.get("source_sha256"))) if isinstance(image, Mapping) else None
-        if facts is None or handle.restored:
+        sha256 = str(image.get("source_sha256")) if isinstance(image, Mapping) else ""
+        facts = originals.get(sha256)
+        if facts is None:
             continue
-        facts.steps.append(handle)
         facts.analysis |= {
             name: handle.output[name] for name in ANALYSIS if handle.output.get(name) is not None
         }
+        if handle not in own or handle.restored or handle.parts:
+            continue
+        touched[sha256] = facts
+        if not handle.reused:
+            facts.steps.append(handle)
         if handle.output.get("uri") and handle.output.get("key"):
             facts.archived.append(handle.output)
-    return found
+    return touched
 
 
 def _original(store: Store, instance_id: str, facts: Facts) -> MediaFile:
@@ -116,7 +195,7 @@ def _step(store: Store, original: MediaFile, step: Handle) -> None:
         original.id,
         step.node.type,
         step.node.parameters,
-        priority=step.node.priority,
+        priority=round(step.node.priority),
         worker_id=step.worker or None,
         input_path=original.path,
         retry_count=max(0, step.attempts - 1),

@@ -6,22 +6,33 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import FINAL, Code, ErrorRecord, RealmError
 from ..core.resources import Resources
 from ..core.status import NodeStatus
+from ..core.termination import Termination
 from ..tasks.executor import NodeCall, NodeOutcome, execute_in_flow
 from ..tasks.registry import registry
 from ..tasks.sdk import NodeType
+from .breakers import CIRCUIT, guarded
+from .caching import cached
 from .declarations import Edge
 from .engines import Failure
-from .joins import Verdict, decide, fired, passes
-from .retries import attempts_allowed, fallback, ignores, next_delay
+from .evaluation import ScopeEvaluator
+from .joins import Verdict, decide, fired
+from .restoring import attempts_before, fails_the_scope, restore
+from .results import CACHED
+from .retries import attempts_allowed, next_delay
+from .routes import fallback, goto, ignores
+from .stages import once
+from .steps import step_of
 
 if TYPE_CHECKING:
-    from .run import Handle, Run
+    from .scope import Handle
 
 log = logging.getLogger("mirror_realm.run")
 
@@ -29,30 +40,31 @@ MOST_DEATHS = 3
 """Worker processes that one node may kill before it is held responsible."""
 
 
-async def drive(run: Run, handle: Handle, incoming: Sequence[Edge]) -> None:
+async def drive(handle: Handle, incoming: Sequence[Edge]) -> None:
     """Bring ``handle`` to a decision. Never raises for a node's failure; ``handle.decided`` is always set."""
+    scope = handle.scope
     try:
         for one in incoming:
             await one.source.decided.wait()
-        if run.failure is not None:
-            handle.status, handle.reason = NodeStatus.CANCELED, "the instance failed before"
+        if scope.failed is not None:
+            handle.status, handle.reason = NodeStatus.CANCELED, f"{scope.failed.label} failed before"
             return
-        if _restore(run, handle):
+        if await restore(handle, incoming):
             return
+        await scope.run.waits.gate()
         try:
-            verdict = _verdict(run, handle, incoming)
-            call = _call(run, handle, verdict) if verdict.runs else None
+            verdict, call = await _decided(handle, incoming)
         except RealmError as error:
-            await _fail_before_start(run, handle, incoming, error.record)
+            await _fail_before_start(handle, incoming, error.record)
         else:
             if call is None:
-                await _skip(run, handle, incoming, verdict.reason)
+                await _skip(handle, incoming, verdict.reason)
             else:
-                await _execute(run, handle, incoming, call)
+                await execute(handle, incoming, call)
         if not handle.status.terminal:
-            raise RealmError(Code.INTERNAL_ERROR, f"node {handle.node.id!r} ended without a verdict")
-        if handle.status is NodeStatus.FAILED and not passes(handle) and run.failure is None:
-            run.failure = handle
+            raise RealmError(Code.INTERNAL_ERROR, f"node {handle.label!r} ended without a verdict")
+        if fails_the_scope(handle) and scope.failure is None:
+            scope.failure = handle
     except asyncio.CancelledError:
         handle.status = NodeStatus.CANCELED
         raise
@@ -60,74 +72,98 @@ async def drive(run: Run, handle: Handle, incoming: Sequence[Edge]) -> None:
         handle.decided.set()
 
 
-def _restore(run: Run, handle: Handle) -> bool:
-    """Take the node's result from the journal when an earlier life of the instance completed it."""
-    if (row := run.restored.get(handle.node.id)) is None:
-        return False
-    handle.status, handle.output, handle.restored = NodeStatus.COMPLETED, dict(row.output or {}), True
-    handle.attempts = run.attempts_before.get(handle.node.id, 1)
-    run.emit_node(handle, message="restored from the journal")
-    return True
+async def _decided(handle: Handle, incoming: Sequence[Edge]) -> tuple[Verdict, NodeCall | None]:
+    """Whether the node runs, and with what. At a breakpoint it is decided again once the node may go on, since
+    variables may have changed meanwhile."""
+    run = handle.scope.run
+    if run.env.replay is not None:
+        run.names["vars"] = run.env.replay.variables(handle, run.workflow.variables)
+    verdict = _verdict(handle, incoming)
+    call = _call(handle, verdict) if verdict.runs else None
+    if call is None or (because := run.breakpoints.why(handle)) is None:
+        return verdict, call
+    await run.breakpoints.stop(handle, call, because)
+    await run.waits.gate()
+    verdict = _verdict(handle, incoming)
+    return verdict, _call(handle, verdict) if verdict.runs else None
 
 
-def _verdict(run: Run, handle: Handle, incoming: Sequence[Edge]) -> Verdict:
+def _verdict(handle: Handle, incoming: Sequence[Edge]) -> Verdict:
     from ..compiler.expressions import holds
 
-    scope = run.scope()
+    scope = handle.scope.expressions()
 
     def condition(when: str | bool) -> bool:
         return holds(when, scope)
 
-    live = [e for e in incoming if fired(e, run.outgoing[e.source.node.id], condition)]
+    live = [
+        e for e in incoming if fired(e, handle.scope.outgoing[e.source.node.id], condition, handle.node.id)
+    ]
     verdict = decide(handle.node, incoming, live)
     if verdict.runs and handle.node.when is not None and not condition(handle.node.when):
         return Verdict(False, reason=f"its guard does not hold: {handle.node.when}")
     return verdict
 
 
-def _call(run: Run, handle: Handle, verdict: Verdict) -> NodeCall:
+def _call(handle: Handle, verdict: Verdict) -> NodeCall:
     from ..compiler.expressions import render
 
-    node, env = handle.node, run.env
+    node, run = handle.node, handle.scope.run
     node_type = registry()[node.type]
-    scope = run.scope()
-    given = _bounded(handle, _input(run, handle, verdict, scope), env.settings.max_payload_bytes)
-    return NodeCall(
-        node_type=node.type,
-        node_id=node.id,
-        instance_id=run.instance_id,
-        execution_key=f"{run.instance_id}/{node.id}",
-        attempt=1,
-        parameters=render(dict(node.parameters), scope),
+    scope = handle.scope.expressions()
+    given = _bounded(handle, _input(handle, verdict, scope), run.env.settings.max_payload_bytes)
+    deferred = {name: value for name, value in node.parameters.items() if name in node_type.deferred}
+    now = {name: value for name, value in node.parameters.items() if name not in deferred}
+    return replace(
+        bare_call(handle),
+        parameters={**render(now, scope), **deferred},
         input=given,
         timeout=node.timeout or node_type.timeout,
-        roots=tuple(str(root) for root in env.roots),
-        gpu=False,
+        roots=tuple(str(root) for root in run.env.roots),
         gpu_wanted=_resources(handle, node_type).gpu != "none",
-        max_payload_bytes=env.settings.max_payload_bytes,
-        progress_topic=None,
     )
 
 
-def _input(run: Run, handle: Handle, verdict: Verdict, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node gets: its own mapping, else its live predecessors' outputs merged, else the instance's input."""
+def bare_call(handle: Handle, position: int | None = None) -> NodeCall:
+    """A call that says which node it is of, and no more.
+
+    What was undone runs under another execution key, that of its ``position`` among the steps that can be undone, and
+    so does what undoes it: else the second time would be taken for the first, and have no effect.
+    """
+    run = handle.scope.run
+    if position is None:
+        position = run.undone.get((handle.key, handle.scope.iteration))
+    again = "" if position is None else f"~{position}"
+    return NodeCall(
+        node_type=handle.node.type,
+        node_id=handle.key,
+        instance_id=run.instance_id,
+        execution_key=f"{run.instance_id}/{handle.label}{again}",
+        iteration=handle.scope.iteration,
+        max_payload_bytes=run.env.settings.max_payload_bytes,
+    )
+
+
+def _input(handle: Handle, verdict: Verdict, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """What the node gets: its own mapping, else its live predecessors' outputs merged, else what its scope was
+    given."""
     from ..compiler.expressions import apply_mapping, render
 
     if handle.node.input is not None:
         return render(dict(handle.node.input), scope)
     if not verdict.live:
-        return {**run.input, "trigger": run.trigger}
+        return dict(handle.scope.given)
     merged: dict[str, Any] = {}
     for edge in verdict.live:
-        source = _given(edge.source)
-        _merge(merged, apply_mapping(edge.mapping, source, scope) if edge.mapping is not None else source)
+        source = edge.source.given
+        mapped = apply_mapping(edge.mapping, source, scope) if edge.mapping is not None else _fields(source)
+        _merge(merged, mapped)
     return merged
 
 
-def _given(source: Handle) -> dict[str, Any]:
-    if source.status is NodeStatus.FAILED and source.error is not None:
-        return {"status": "failed", "error": source.error.to_dict()}
-    return source.output
+def _fields(output: Any) -> dict[str, Any]:
+    """An output as the fields of an input: a foreach's or loop's list is ``items``."""
+    return output if isinstance(output, dict) else {"items": output}
 
 
 def _merge(target: dict[str, Any], update: Mapping[str, Any]) -> None:
@@ -144,7 +180,7 @@ def _bounded(handle: Handle, value: dict[str, Any], limit: int) -> dict[str, Any
     if size > limit:
         raise RealmError(
             Code.OUT_OF_RANGE,
-            f"the input of node {handle.node.id!r} is {size} bytes of JSON, more than the limit of {limit}",
+            f"the input of node {handle.label!r} is {size} bytes of JSON, more than the limit of {limit}",
             hint="pass a file reference, or map only the fields that it needs",
         )
     return value
@@ -154,81 +190,131 @@ def _resources(handle: Handle, node_type: NodeType) -> Resources:
     return Resources.model_validate({**node_type.resources.model_dump(), **dict(handle.node.resources or {})})
 
 
-async def _skip(run: Run, handle: Handle, incoming: Sequence[Edge], reason: str) -> None:
+async def _skip(handle: Handle, incoming: Sequence[Edge], reason: str) -> None:
+    scope, run = handle.scope, handle.scope.run
     handle.status, handle.reason = NodeStatus.SKIPPED, reason
-    await run.env.journal.skip(run.instance_id, handle.node.id, handle.node.type, reason)
-    await run.engine.skipped(handle, [e.source for e in incoming], reason)
+    await run.env.journal.skip(run.instance_id, handle.key, handle.node.type, reason, scope.iteration)
+    await scope.engine.skipped(handle, [e.source for e in incoming], reason)
     run.emit_node(handle, message=reason)
 
 
-async def _execute(run: Run, handle: Handle, incoming: Sequence[Edge], call: NodeCall) -> None:
-    node, node_type = handle.node, registry()[handle.node.type]
-    most = attempts_allowed(node.retry, node_type.max_attempts) + 1
-    earlier = run.attempts_before.get(node.id, 0)
-    loop = asyncio.get_running_loop()
-    deaths = 0
-    parameters = call.parameters
+async def execute(handle: Handle, incoming: Sequence[Edge], call: NodeCall) -> None:
+    """Make the attempts of a node, until one completes or was the last; each is journaled before and after."""
+    node_type, run = registry()[handle.node.type], handle.scope.run
+    if run.env.replay is not None and await run.env.replay.takes(handle, call):
+        return
+    attempts = _Attempts(handle, node_type, call)
+    with nullcontext() if node_type.where == "run" else run.waits.working():
+        await handle.scope.engine.node(handle, [e.source for e in incoming], attempts.make, attempts.most)
 
-    async def body(attempt: int) -> Failure | None:
-        nonlocal deaths, parameters
-        handle.attempts, handle.status = earlier + attempt, NodeStatus.RUNNING
-        this = replace(call, attempt=handle.attempts, parameters=parameters)
-        row = await run.env.journal.begin(this, max_attempts=most)
+
+class _Attempts:
+    """The attempts of one node in this life of the instance."""
+
+    def __init__(self, handle: Handle, node_type: NodeType, call: NodeCall) -> None:
+        self.handle, self.node_type, self.call = handle, node_type, call
+        self.parameters = call.parameters
+        own_rule = handle.node.retry is not None and node_type.where == "run"
+        self.limit = None if own_rule else node_type.max_attempts
+        self.most = attempts_allowed(handle.node.retry, self.limit) + 1
+        past = handle.scope.past.get(handle.key)
+        goes_on = node_type.where == "run" and past is not None and past.status is NodeStatus.RUNNING
+        self.left = past if goes_on else None
+        """The row of a construct that an earlier life left open: what it did is in the rows of its nodes."""
+        self.earlier = attempts_before(handle) - (1 if self.left else 0)
+        self.deaths = 0
+
+    async def make(self, attempt: int) -> Failure | None:
+        """One attempt, number ``attempt`` of this life."""
+        handle, run = self.handle, self.handle.scope.run
+        handle.attempts, handle.status = self.earlier + attempt, NodeStatus.RUNNING
+        this = replace(self.call, attempt=handle.attempts, parameters=self.parameters)
+        again = self.left if attempt == 1 else None
+        row = again or await run.env.journal.begin(this, max_attempts=self.most)
         run.emit_node(handle)
-        began = loop.time()
-        outcome = await _attempt(run, handle, node_type, this)
-        handle.seconds, handle.worker = loop.time() - began, outcome.worker
+        began = asyncio.get_running_loop().time()
+        outcome = await _attempt(handle, self.node_type, this, row.attempts[-1].started_at)
+        handle.seconds, handle.worker = asyncio.get_running_loop().time() - began, outcome.worker
+        degraded = self.parameters is not self.call.parameters
         error = ErrorRecord.from_dict(outcome.error) if outcome.error else None
         delay = None
         if error is not None:
-            deaths += bool(error.details.get("worker_died"))
-            error = _responsible(error, deaths)
-            delay = next_delay(error, attempt, node.retry, max_attempts=node_type.max_attempts)
-            if delay is None and parameters is call.parameters:
-                parameters = fallback(node, error.code, parameters)
-                delay = None if parameters is call.parameters else 0.0
-            handle.ignored = delay is None and ignores(node, error.code)
-        handle.error, handle.output = error, outcome.output or {}
+            error, delay = self._judge(error, attempt)
+        handle.error, handle.output = error, {} if outcome.output is None else outcome.output
+        handle.reused = CACHED in outcome.notes
         handle.status = _status(error, delay)
-        if parameters is not call.parameters:
+        if degraded:
             outcome = replace(outcome, notes={**outcome.notes, "fallback": True})
-        await run.env.journal.finish(row, handle.attempts, handle.status, outcome, error)
-        _tell(run, handle, delay)
+        step = step_of(handle, this, handle.output) if error is None and CACHED not in outcome.notes else None
+        await run.env.journal.finish(row, handle.attempts, handle.status, outcome, error, step)
+        _tell(handle, delay)
+        if (ending := Termination.noted(outcome.notes)) is not None:
+            run.end(ending)
         return None if error is None else Failure(error, delay)
 
-    await run.engine.node(handle, [e.source for e in incoming], body, most)
+    def _judge(self, error: ErrorRecord, attempt: int) -> tuple[ErrorRecord, float | None]:
+        """The error to journal, and the seconds until the next attempt (``None``: there is none)."""
+        handle, node = self.handle, self.handle.node
+        self.deaths += bool(error.details.get("worker_died"))
+        error = _responsible(error, self.deaths)
+        delay = next_delay(error, attempt, node.retry, max_attempts=self.limit)
+        if delay is not None and handle.scope.run.env.mocks is not None:
+            delay = 0.0  # A test does not sit the pauses out.
+        if (delay is None or CIRCUIT in error.details) and self.parameters is self.call.parameters:
+            self.parameters = fallback(node, error.code, self.parameters)
+            delay = delay if self.parameters is self.call.parameters else 0.0
+        if delay is None:
+            handle.ignored, handle.goto = ignores(node, error.code), goto(node, error.code)
+        return error, delay
 
 
-async def _attempt(run: Run, handle: Handle, node_type: NodeType, call: NodeCall) -> NodeOutcome:
+async def _attempt(handle: Handle, node_type: NodeType, call: NodeCall, since: datetime) -> NodeOutcome:
+    run = handle.scope.run
+
     def listen(event: dict[str, Any]) -> None:
         handle.worker = event.get("worker") or handle.worker
         run.emit_node(handle, progress=event.get("fraction"), message=event.get("message") or "")
 
-    if node_type.where == "flow":
-        return await execute_in_flow(call)
-    return await run.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)
+    async def attempt() -> NodeOutcome:
+        if run.env.mocks is not None and (mocked := await run.env.mocks.outcome(handle, call)) is not None:
+            return mocked
+        if node_type.where == "run":
+            from .constructs import Site, drive_construct
+
+            def report(fraction: float, message: str) -> None:
+                listen({"fraction": fraction, "message": message})
+
+            return await drive_construct(Site(handle, call, since, report), node_type, call)
+        if node_type.where == "flow":
+            return await execute_in_flow(call, evaluator=ScopeEvaluator(handle.scope.expressions()))
+        return await run.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)
+
+    async def guarded_attempt() -> NodeOutcome:
+        return await guarded(run, node_type, call, attempt)
+
+    if handle.node.cache is not None:
+        return await cached(handle, node_type, call, guarded_attempt)
+    if node_type.once is not None and run.env.settings.reuse:
+        return await once(handle, node_type, call, guarded_attempt)
+    return await guarded_attempt()
 
 
-async def _fail_before_start(run: Run, handle: Handle, incoming: Sequence[Edge], error: ErrorRecord) -> None:
+async def _fail_before_start(handle: Handle, incoming: Sequence[Edge], error: ErrorRecord) -> None:
     """A condition, a template or the input could not be evaluated: journaled as the node's one failed attempt."""
     from .runners import failed
 
-    node = handle.node
-    call = NodeCall(
-        node_type=node.type, node_id=node.id, instance_id=run.instance_id,
-        execution_key=f"{run.instance_id}/{node.id}", attempt=run.attempts_before.get(node.id, 0) + 1,
-        parameters={}, input={}, timeout=0.0, roots=(), gpu=False, gpu_wanted=False,
-        max_payload_bytes=run.env.settings.max_payload_bytes, progress_topic=None,
-    )  # fmt: skip
+    run = handle.scope.run
+    call = replace(bare_call(handle), attempt=attempts_before(handle) + 1)
 
     async def body(attempt: int) -> Failure | None:
         row = await run.env.journal.begin(call, max_attempts=1)
         handle.attempts, handle.status, handle.error = call.attempt, NodeStatus.FAILED, error
+        handle.ignored, handle.goto = ignores(handle.node, error.code), goto(handle.node, error.code)
         await run.env.journal.finish(row, call.attempt, NodeStatus.FAILED, failed(call, error), error)
-        _tell(run, handle, None)
+        _tell(handle, None)
         return Failure(error, None)
 
-    await run.engine.node(handle, [e.source for e in incoming], body, 1)
+    await handle.scope.engine.node(handle, [e.source for e in incoming], body, 1)
 
 
 def _status(error: ErrorRecord | None, delay: float | None) -> NodeStatus:
@@ -250,13 +336,16 @@ def _responsible(error: ErrorRecord, deaths: int) -> ErrorRecord:
     )
 
 
-def _tell(run: Run, handle: Handle, delay: float | None) -> None:
+def _tell(handle: Handle, delay: float | None) -> None:
+    run = handle.scope.run
     if handle.error is None:
-        log.info("%s completed in %s", handle.node.id, handle.summary)
+        # Of a hundred thousand items, the log shows the construct's own line.
+        level = logging.DEBUG if handle.scope.iteration else logging.INFO
+        log.log(level, "%s completed in %s", handle.label, handle.summary)
         run.emit_node(handle)
         return
     again = f"; again in {delay:.1f} s" if delay is not None else ""
-    log.warning("%s failed (%s): %s%s", handle.node.id, handle.summary, _sentence(handle.error), again)
+    log.warning("%s failed (%s): %s%s", handle.label, handle.summary, _sentence(handle.error), again)
     run.emit_node(handle, message=_sentence(handle.error) + again)
 
 

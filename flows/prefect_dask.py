@@ -45,7 +45,9 @@ class PrefectDaskRunner:
         self._stack = ExitStack()
         self._runner: DaskTaskRunner | None = None
 
-    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+    async def run(
+        self, call: NodeCall, resources: Resources, priority: float, listen: Listener
+    ) -> NodeOutcome:
         """See :class:`.runners.Runner`."""
         try:
             placement = await self._inner.place(resources)
@@ -64,7 +66,7 @@ class PrefectDaskRunner:
                 call, RealmError(Code.UNAVAILABLE, f"the Dask scheduler lost this node: {error}").record
             )
 
-    def _submit(self, call: NodeCall, request: dict[str, float], priority: int) -> NodeOutcome:
+    def _submit(self, call: NodeCall, request: dict[str, float], priority: float) -> NodeOutcome:
         # prefect-dask pickles the context for the worker; the node's own task in it holds this process's sockets.
         # Set in this thread's copy of the context only.
         TaskRunContext.__var__.set(None)  # pyright: ignore[reportArgumentType]

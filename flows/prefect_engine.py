@@ -18,15 +18,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRunResult
 from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_engine import run_task_async
 
-from ..core.errors import ErrorRecord, RealmError
+from ..core.errors import Code, ErrorRecord, RealmError
+from . import stopping
 from .declarations import Workflow
 from .engines import Body, Failure, FlowFunction
+from .waits import Suspended
 
 if TYPE_CHECKING:
-    from .run import Handle
+    from .scope import Handle
 
 log = logging.getLogger("mirror_realm.run")
 
@@ -66,7 +68,7 @@ class PrefectEngine:
         """See :class:`.engines.Engine`."""
 
         async def skip(after: object) -> State[Any]:
-            log.info("%s skipped: %s", handle.node.id, reason)
+            log.info("%s skipped: %s", handle.label, reason)
             return Completed(name="Skipped", message=reason)
 
         await self._track(handle, after, skip)
@@ -78,8 +80,8 @@ class PrefectEngine:
         task = Task(
             function,
             name=node.type,
-            task_run_name=node.id.replace("{", "{{").replace("}", "}}"),
-            description=f"{node.id} ({node.type}) {node.at or ''}".strip(),
+            task_run_name=handle.label.replace("{", "{{").replace("}", "}}"),
+            description=f"{handle.label} ({node.type}) {node.at or ''}".strip(),
             cache_policy=NO_CACHE,
             persist_result=False,
             **options,
@@ -89,14 +91,14 @@ class PrefectEngine:
         upstream: Any = {
             TaskRunResult(id=run_id)  # pyright: ignore[reportUnhashable] - it is frozen
             for h in after
-            if (run_id := self._task_runs.get(h.node.id))
+            if (run_id := self._task_runs.get(h.label))
         }
         running: Any = run_task_async(
             task, parameters={"after": None}, dependencies={"after": upstream}, return_type="state"
         )
         state: State[Any] = await running
         if (run_id := state.state_details.task_run_id) is not None:
-            self._task_runs[node.id] = run_id
+            self._task_runs[handle.label] = run_id
         return state
 
 
@@ -110,9 +112,14 @@ def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
     @functools.wraps(function)
     async def run(*args: Any, **kwargs: Any) -> Any:
         _log_to_prefect()
+        stopping.keep()
         try:
             return await function(*args, **kwargs)
+        except Suspended as aside:
+            return Completed(name="Waiting", message=f"{aside} waits; it is carried on in another flow run")
         except RealmError as error:
+            if error.record.code is Code.CANCELLED:
+                return Cancelled(message=error.record.message)
             return _failed(error.record)
 
     return flow(

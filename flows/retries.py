@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..core.errors import FINAL, MAX_RETRY_DELAY, POLICIES, Code, ErrorRecord, jittered, retry_delay
-from .declarations import Node, Retry
+from .declarations import Retry
 
 
 def next_delay(
@@ -30,26 +27,6 @@ def attempts_allowed(rule: Retry | None, max_attempts: int | None) -> int:
     """The most attempts that any code could lead to (for display; the code decides)."""
     most = rule.max_attempts if rule else 1 + max(len(policy.delays) for policy in POLICIES.values())
     return min(most, max_attempts) if max_attempts is not None else most
-
-
-def fallback(node: Node, code: Code, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the node's degraded last try after ``code``, or the very same object when it has none."""
-    rule = _rule(node, code, "fallback")
-    return {**parameters, **rule["fallback"]} if rule else parameters
-
-
-def ignores(node: Node, code: Code) -> bool:
-    """Whether the definition lets the instance go on after this node failed with ``code``."""
-    return bool((_rule(node, code, "ignore") or {}).get("ignore"))
-
-
-def _rule(node: Node, code: Code, way: str) -> dict[str, Any] | None:
-    """The first ``on_error`` rule for ``code``, if it goes this way."""
-    rules = node.on_error or ()
-    for rule in [rules] if isinstance(rules, Mapping) else rules:
-        if not rule.get("codes") or code.value in rule["codes"]:
-            return dict(rule) if rule.get(way) is not None else None
-    return None
 
 
 def _by_rule(code: Code, attempt: int, rule: Retry) -> float | None:

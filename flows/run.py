@@ -11,51 +11,34 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.durations import format_duration
-from ..core.errors import Code, ErrorRecord, RealmError
-from ..core.status import InstanceStatus, NodeStatus
-from . import environment, media
-from .declarations import Edge, Node, Workflow, edges
-from .engines import Engine, current_engine
+from ..core.errors import Code, ErrorRecord, RealmError, StoreLost, Superseded
+from ..core.status import InstanceStatus
+from ..core.termination import Termination
+from . import aftermath, environment, media
+from .aftermath import UNDO
+from .clock import Clock
+from .debugging import Breakpoints
+from .declarations import Edge, Node, Workflow
+from .engines import current_engine
 from .environment import Environment
-from .instances import open_instance
-from .joins import passes
+from .failures import of_fault, of_node
+from .instances import open_instance, spent
 from .journal import now
-from .nodes import drive
 from .runners import DaskRunner, Runner, ThreadRunner
+from .scope import Handle, Part, Scope
+from .stopping import is_stop
+from .waits import Suspended, Waits
+
+if TYPE_CHECKING:
+    from ..store import Instance
 
 log = logging.getLogger(__name__)
-
-
-class Handle:
-    """A node of this run: what it is, where it stands, what it gave. ``decided`` is set when it is over."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.status = NodeStatus.PENDING
-        self.output: dict[str, Any] = {}
-        self.error: ErrorRecord | None = None
-        self.reason = ""
-        self.attempts = 0
-        self.restored = False
-        self.ignored = False
-        self.seconds = 0.0
-        self.worker = ""
-        self.decided = asyncio.Event()
-
-    @property
-    def summary(self) -> str:
-        """One line for logs and Prefect's state message."""
-        where = f" on {self.worker}" if self.worker else ""
-        again = f", attempt {self.attempts}" if self.attempts > 1 else ""
-        return f"{format_duration(self.seconds)}{where}{again}"
-
-    def __repr__(self) -> str:
-        return f"<{self.node.id}: {self.status}>"
 
 
 class Run:
@@ -71,32 +54,50 @@ class Run:
         input: Mapping[str, Any] | None = None,
         trigger: Mapping[str, Any] | None = None,
         instance_id: str | None = None,
+        *,
+        on_failure: Part | None = None,
     ) -> None:
         self.workflow = workflow
+        self.on_failure = on_failure
+        """Starts the nodes that run when the instance has failed."""
         self.input: dict[str, Any] = dict(input or {})
         self.trigger: dict[str, Any] = dict(trigger or {})
         self.instance_id = instance_id or ""
         self.output: dict[str, Any] = {}
-        self.handles: dict[str, Handle] = {}
-        self.incoming: dict[str, tuple[Edge, ...]] = {}
-        self.outgoing: dict[str, list[Edge]] = {}
-        self.failure: Handle | None = None
-        self.restored: dict[str, Any] = {}
-        self.attempts_before: dict[str, int] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self.resumed = False
+        """Whether an earlier life of the instance has run some of it."""
+        self.carried_on = False
+        """Whether that life ended without a verdict; not so for an instance that is retried."""
+        self.undone: dict[tuple[str, str], int] = {}
+        """The nodes, with their iterations, that earlier lives of the instance completed and undid."""
+        self.closing = False
+        """Whether the instance is past saving, so that what is cancelled inside it leaves undoing to it."""
+        self.waits = Waits()
+        self.clock = Clock()
+        self.breakpoints = Breakpoints(self)
+        self._ending: Termination | None = None
+        self._undo = False
+        self._ended = asyncio.Event()
         self._stack = AsyncExitStack()
         self._over = False
+        self._stands = False
+        """Whether it stood at a breakpoint when it was put aside."""
 
     env: Environment
-    engine: Engine
+    root: Scope
+    """The workflow's own nodes; each handle leads to those inside it."""
     runner: Runner
     started: float
     started_at: datetime
+    accepted_at: datetime
+    """When the instance was accepted, before it began."""
+    names: dict[str, Any]
     timeout: float
 
     async def __aenter__(self) -> Run:
         self.env = await self._stack.enter_async_context(environment.current())
-        self.engine = current_engine()
+        self.root = Scope(self, current_engine())
+        self.library = media.Library(self)
         self.runner = await self._stack.enter_async_context(self._chosen_runner())
         try:
             instance = await open_instance(self)
@@ -104,11 +105,32 @@ class Run:
             await self._stack.aclose()
             raise
         self._over = instance.status is InstanceStatus.COMPLETED
+        self.accepted_at = instance.created_at
         self.timeout = instance.timeout or self.workflow.timeout
-        self.started = asyncio.get_running_loop().time()
+        self.started = asyncio.get_running_loop().time() - spent(self, instance)
         self.started_at = now()
-        self.emit_instance(InstanceStatus.RUNNING)
+        self.root.given = {**self.input, "trigger": self.trigger}
+        self.names = self._names()
+        if not self._over:
+            self._stack.enter_context(self.env.journal.presence.running(self.instance_id))
+            heard = self.env.journal.requests.heard(self.instance_id, self._hear, self.breakpoints.hear)
+            self._stack.enter_context(heard)
+            self._stack.push_async_callback(self.breakpoints.close)
+        self.emit_instance(instance.status)
+        if self.resumed:
+            await self._take_up(instance)
         return self
+
+    async def _take_up(self, instance: Instance) -> None:
+        """Go on with undoing that an earlier life began; raises the error of an instance that is left to undo."""
+        try:
+            await aftermath.take_up(self)
+            if instance.status is InstanceStatus.COMPENSATING:
+                error = ErrorRecord.from_dict(instance.error or {})
+                await (self._cancel(error) if UNDO in error.details else self._fail(error))
+        except BaseException:
+            await self._stack.aclose()
+            raise
 
     @asynccontextmanager
     async def _chosen_runner(self) -> AsyncIterator[Runner]:
@@ -117,7 +139,7 @@ class Run:
         if wanted == given.name or not isinstance(given, DaskRunner) or wanted == "dask":
             yield given
             return
-        if wanted == "prefect-dask" and self.engine.name == "prefect":
+        if wanted == "prefect-dask" and self.root.engine.name == "prefect":
             from .prefect_dask import PrefectDaskRunner
 
             runner: Runner = PrefectDaskRunner(given)
@@ -128,21 +150,40 @@ class Run:
         finally:
             await runner.close()
 
-    def start(self, node: Node, after: Handle | Edge | Sequence[Handle | Edge] | None = None) -> Handle:
-        """Start ``node`` once its edges are decided; the handle stands for its run."""
-        incoming = self.incoming[node.id] = edges(after)
-        handle = self.handles[node.id] = Handle(node)
-        for one in incoming:
-            self.outgoing.setdefault(one.source.node.id, []).append(one)
-        self._tasks.append(asyncio.create_task(drive(self, handle, incoming), name=node.id))
-        return handle
+    def start(
+        self,
+        node: Node,
+        after: Handle | Edge | Sequence[Handle | Edge] | None = None,
+        *,
+        body: Part | None = None,
+        branches: Mapping[str, Part] | None = None,
+    ) -> Handle:
+        """Start ``node`` once its edges are decided; see :meth:`.scope.Scope.start`."""
+        return self.root.start(node, after, body=body, branches=branches)
+
+    def _hear(self, request: str) -> None:
+        """Do what a person asks of the instance, from this process or another."""
+        if request == "cancel":
+            self.end(Termination("canceled", "it was canceled on request"))
+        elif request == "undo":
+            self.end(Termination("canceled", "it was canceled on request, to be undone"), undo=True)
+        elif request == "pause":
+            self.waits.pause()
+
+    def end(self, ending: Termination, *, undo: bool = False) -> None:
+        """End the instance here, whatever else is under way, and ``undo`` what it did."""
+        if self._ending is None:
+            self._ending, self._undo = ending, undo
+        self._ended.set()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             if error is not None:
-                await self._stop()
+                self.closing = True
+                self.waits.leaving = self.env.resumable or isinstance(error, Superseded | StoreLost)
+                await self.root.stop()
                 await self._interrupted(error)
                 return
             await self._finish()
@@ -152,11 +193,14 @@ class Run:
     async def _finish(self) -> None:
         elapsed = asyncio.get_running_loop().time() - self.started
         limit = asyncio.timeout(max(0.0, self.timeout - elapsed))
+        aside: InstanceStatus | None = None
         try:
             async with limit:
-                await asyncio.gather(*self._tasks)
+                with self.clock.keeps(limit):
+                    aside = await self._settle()
         except TimeoutError as error:
-            await self._stop()
+            self.closing = True
+            await self.root.stop()
             if not limit.expired():  # A fault inside that happens to be of this type.
                 await self._interrupted(error)
                 raise
@@ -165,13 +209,21 @@ class Run:
                 ErrorRecord(Code.DEADLINE_EXCEEDED, message, hint="raise the definition's `timeout`")
             )
         except BaseException as error:
-            await self._stop()
+            canceled = isinstance(error, asyncio.CancelledError) or is_stop(error)
+            self.closing = True
+            lost = isinstance(error, Superseded | StoreLost)
+            self.waits.leaving = (self.env.resumable and canceled) or lost
+            await self.root.stop()
             await self._interrupted(error)
             raise
-        if self.failure is not None and self.failure.error is not None:
-            await self._fail(_of_node(self.failure, self.failure.error))
+        if aside is not None:
+            await self._suspend(aside)
+        if self._ending is not None and self._ending.status != "completed":
+            await self._end(self._ending)
+        if self.root.failure is not None and self._ending is None:
+            await self._fail(of_node(self.root.failure))
         try:
-            self.output = self._result()
+            self.output = self._output()
         except RealmError as error:
             await self._fail(error.record)
         if not self._over:
@@ -180,18 +232,94 @@ class Run:
             await self._publish()
         self.emit_instance(InstanceStatus.COMPLETED)
 
-    def _result(self) -> dict[str, Any]:
-        if self.workflow.output is None:
-            ends = [h for h in self.handles.values() if h.node.id not in self.outgoing]
-            return {h.node.id: h.output for h in ends if passes(h)}
-        from ..compiler.expressions import render
+    def _output(self) -> dict[str, Any]:
+        if self._ending is not None and self._ending.output is not None:
+            return dict(self._ending.output)
+        # In a replay, those of the node that was decided last were in force.
+        self.names["vars"].update(self.breakpoints.variables)
+        return self.root.result(self.workflow.output, ends_only=True)
 
-        rendered = render(dict(self.workflow.output), self.scope())
-        return rendered if isinstance(rendered, dict) else {"output": rendered}
+    async def _settle(self) -> InstanceStatus | None:
+        """Wait until every node is decided, or a node or a person ended the instance; how it is to be put aside, when
+        nothing is left but to wait, or it is to be paused."""
+        settled = asyncio.create_task(self.root.settle())
+        failed = False
+        ends = (self._ended.wait(), self.waits.paused())
+        others: list[asyncio.Task[Any]] = [asyncio.create_task(end) for end in ends]
+        if self.env.patience is not None:
+            others.append(asyncio.create_task(self.waits.nothing_else(self.env.patience)))
+        elif self.env.debugger is None:
+            others.append(asyncio.create_task(self.waits.nothing_but_stops()))
+        try:
+            await asyncio.wait([settled, *others], return_when=asyncio.FIRST_COMPLETED)
+            if settled.done():
+                await settled
+                return None
+            # One that failed while it was to be paused fails: it must not be put aside with its failure undecided.
+            failed = self.waits.pausing and self.root.failure is not None
+            self._stands = self.clock.stands
+            self.waits.leaving = not self._ended.is_set() and not failed
+            if not self.waits.leaving:
+                return None
+            aside = self.waits.pausing and not self.waits.stays_open
+            return InstanceStatus.PAUSED if aside else InstanceStatus.WAITING
+        except asyncio.CancelledError:
+            # Said before what is inside is cancelled too: it goes on in the next life, and is not undone for this.
+            self.closing = self.closing or self.env.resumable
+            raise
+        finally:
+            for task in (settled, *others):
+                task.cancel()
+            await asyncio.gather(settled, *others, return_exceptions=True)
+            if self._ended.is_set() or self.waits.leaving or failed:
+                await self.root.stop((self._ending and self._ending.message) or "a node ended the instance")
+
+    async def _suspend(self, status: InstanceStatus) -> None:
+        """Put the instance aside; its open nodes stay open in the journal. It is carried on at its timeout too, unless
+        it stands at a breakpoint: then it has no timeout."""
+        elapsed = asyncio.get_running_loop().time() - self.started - self.clock.stood(self.started_at)
+        end = None if self._stands else now() + timedelta(seconds=self.timeout - elapsed)
+        wake_at = min((moment for moment in (end, self.waits.wake_at) if moment), default=None)
+        instance = await self.env.journal.transition(self.instance_id, status, wake_at=wake_at)
+        if instance.requested is not None:
+            # It came while the instance was put aside, and nobody polls for one that is.
+            from .control import deliver
+
+            instance = await self.env.journal.call(deliver, self.env.journal.store, self.instance_id)
+        self.emit_instance(instance.status)
+        raise Suspended(self.instance_id)
+
+    async def _end(self, ending: Termination) -> None:
+        """The verdict of a node that ended the instance as failed or canceled."""
+        if ending.status == "failed":
+            await self._fail(ErrorRecord(Code.ABORTED, ending.message or "a node ended the instance"))
+        record = ErrorRecord(Code.CANCELLED, ending.message or "a node ended the instance")
+        await self._cancel(replace(record, details={UNDO: "all"}) if self._undo else record)
+
+    async def _cancel(self, record: ErrorRecord) -> None:
+        """End as canceled, once what is to be undone is."""
+        self.closing = True
+        await self.env.journal.close_open(self.instance_id, record.message)
+        await self._record(failed=True)
+        try:
+            record = await aftermath.undone(self, record)
+        except BaseException as interruption:
+            await self._interrupted(interruption)
+            raise
+        await self.env.journal.transition(self.instance_id, InstanceStatus.CANCELED, error=record.to_dict())
+        await self._publish()
+        self.emit_instance(InstanceStatus.CANCELED, record)
+        raise RealmError.from_record(record)
 
     async def _fail(self, error: ErrorRecord) -> None:
-        await self.env.journal.cancel_open(self.instance_id, error.message)
+        self.closing = True
+        await self.env.journal.close_open(self.instance_id, error.message)
         await self._record(failed=True)
+        try:
+            error = await aftermath.follow(self, error)
+        except BaseException as interruption:
+            await self._interrupted(interruption)
+            raise
         await self.env.journal.transition(self.instance_id, InstanceStatus.FAILED, error=error.to_dict())
         await self._publish()
         self.emit_instance(InstanceStatus.FAILED, error)
@@ -199,8 +327,16 @@ class Run:
 
     async def _interrupted(self, error: BaseException) -> None:
         """The run ends without a verdict of its own: cancelled from outside, or a fault in the flow function."""
-        canceled = isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit)
+        canceled = is_stop(error) or isinstance(
+            error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit
+        )
         if self._over:
+            return
+        if isinstance(error, Superseded):
+            log.warning("%s; this run of it stops", error.record.message)
+            return
+        if isinstance(error, StoreLost):
+            log.error("%s; %s is carried on from its journal", error.record.message, self.instance_id)
             return
         await self.env.journal.cancel_open(self.instance_id, "the run was interrupted")
         if canceled and self.env.resumable:
@@ -213,37 +349,26 @@ class Run:
             )
             self.emit_instance(InstanceStatus.CANCELED, record)
             return
-        record = error.record if isinstance(error, RealmError) else _fault(error)
+        record = error.record if isinstance(error, RealmError) else of_fault(error)
         await self.env.journal.transition(self.instance_id, InstanceStatus.FAILED, error=record.to_dict())
         self.emit_instance(InstanceStatus.FAILED, record)
 
-    async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _record(self, *, failed: bool) -> None:
         """The media library's rows, before the instance is decided: dying in between repeats them harmlessly."""
-        handles, store = list(self.handles.values()), self.env.journal.store
-        try:
-            await self.env.journal.call(media.record, store, self.instance_id, handles, failed=failed)
-        except Exception:
-            # Rows of the library are a view of the outputs, which may be anybody's: they must not decide an instance.
-            log.exception("the media library's rows of instance %s could not be written", self.instance_id)
+        await self.library.note(self.root, failed=failed)
 
     async def _publish(self) -> None:
-        if self.engine.name == "prefect":
+        if self.root.engine.name == "prefect":
             from .reports import publish
 
             await publish(self)
 
-    def scope(self) -> dict[str, Any]:
-        """What expressions see: the instance's input and trigger, and the outputs of the nodes decided so far."""
+    def _names(self) -> dict[str, Any]:
+        """What expressions see everywhere in this run, beside the nodes' outputs."""
         return {
             "input": self.input,
             "trigger": self.trigger,
-            "nodes": {h.node.id: h.output for h in self.handles.values() if h.decided.is_set()},
-            "vars": dict(self.workflow.variables),
+            "vars": {**self.workflow.variables, **self.breakpoints.variables},
             "execution": {
                 "id": self.instance_id,
                 "workflow": self.workflow.name,
@@ -259,7 +384,8 @@ class Run:
             {
                 "type": "node",
                 "instance_id": self.instance_id,
-                "node_id": handle.node.id,
+                "node_id": handle.key,
+                "iteration": handle.scope.iteration,
                 "status": str(handle.status),
                 "attempt": handle.attempts,
                 "worker": handle.worker,
@@ -282,36 +408,3 @@ class Run:
                 "error": error.to_dict() if error else None,
             }
         )
-
-
-def _of_node(handle: Handle, error: ErrorRecord) -> ErrorRecord:
-    """The instance's error: the node's own, with the place where it happened."""
-    node = handle.node
-    context = {
-        "node_id": node.id,
-        "node_type": node.type,
-        "attempt": handle.attempts,
-        "worker": handle.worker,
-    }
-    if node.at:
-        context["at"] = node.at
-    details = {**error.details, **{key: value for key, value in context.items() if value}}
-    return ErrorRecord(
-        error.code,
-        f"node {node.id!r}: {error.message}",
-        error.hint,
-        details,
-        error.exception,
-        error.traceback,
-    )
-
-
-def _fault(error: BaseException) -> ErrorRecord:
-    import traceback
-
-    return ErrorRecord(
-        Code.INTERNAL_ERROR,
-        f"{type(error).__name__}: {error}",
-        exception=f"{type(error).__module__}.{type(error).__name__}",
-        traceback="".join(traceback.format_exception(error)),
-    )

@@ -21,6 +21,7 @@ from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.resources import Gpu, Resources
 from ..tasks.executor import NodeCall, NodeOutcome, cancel, execute
 from .journal import now
+from .marks import MARK
 from .placement import Placement, Workers, place
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ log = logging.getLogger(__name__)
 
 GRACE = 5.0
 """Seconds that an attempt past its timeout has to end by itself before it is given up."""
+RECYCLE = 30.0
+"""Seconds that a recycled worker process has to die; Dask kills it after four."""
 REAPPEAR = 30.0
 """Seconds that a worker which was there and died may take to come back."""
+SCHEDULER_BACK = 120.0
+"""Seconds that a scheduler which does not answer may take to come back."""
 
 STARTED_AFTER = 0.05
 """Seconds after which a running attempt says that it started; its timeout counts from then."""
@@ -50,7 +55,9 @@ class Runner(Protocol):
 
     name: str
 
-    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+    async def run(
+        self, call: NodeCall, resources: Resources, priority: float, listen: Listener
+    ) -> NodeOutcome:
         """Execute one attempt; its failure is an outcome with ``error``."""
         ...
 
@@ -67,7 +74,9 @@ class ThreadRunner:
     def __init__(self, threads: int | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads or max(2, os.cpu_count() or 2), thread_name_prefix="node")
 
-    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+    async def run(
+        self, call: NodeCall, resources: Resources, priority: float, listen: Listener
+    ) -> NodeOutcome:
         """See :class:`Runner`."""
         if resources.gpu is Gpu.REQUIRED:
             error = RealmError(
@@ -121,10 +130,39 @@ class DaskRunner:
         self._workers: Workers = {}
         self._workers_at = -REAPPEAR
         self._seen: dict[str, dict[str, float]] = {}
-        client.subscribe_topic(self._topic, self._heard)
-        stream: Any = client.scheduler_comm
+        self.pending: dict[str, asyncio.Event] = {}
+        """The attempts under way, by their keys in Dask; set for one that is given up as lost."""
+        self._scheduler_id: str | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.client.subscribe_topic(self._topic, self._heard)
+        stream: Any = self.client.scheduler_comm
         if getattr(stream, "interval", None):  # Dask's own attribute: should it go, we are only slower.
             stream.interval = SEND_INTERVAL
+
+    async def _meet(self, scheduler_id: str) -> None:
+        """Tell a scheduler what it must know: the first one, and one that was started in its place."""
+        from .once import NeverAgain
+
+        if self._scheduler_id is not None:
+            self._prepare()
+        self._scheduler_id = scheduler_id
+        try:
+            registering: Any = self.client.register_plugin(NeverAgain())
+            await registering
+        except Exception as error:  # noqa: BLE001 - whatever a foreign scheduler has against it
+            log.warning(
+                "a node whose worker dies just after it may run twice on this Dask scheduler: %s", error
+            )
+
+    async def move(self, address: str) -> None:
+        """Go on with another scheduler, as the one before is gone. What was under way there is lost, and says so."""
+        before, self.client = self.client, (await DaskRunner.connect(address)).client
+        self._owned, self._workers, self._workers_at = True, {}, -REAPPEAR
+        self._prepare()
+        closing: Any = before.close(timeout=GRACE)
+        await closing
 
     @classmethod
     async def connect(cls, address: str) -> DaskRunner:
@@ -146,42 +184,49 @@ class DaskRunner:
         """The scheduler's address."""
         return str(self.client.scheduler.address)  # pyright: ignore[reportOptionalMemberAccess]
 
-    async def run(self, call: NodeCall, resources: Resources, priority: int, listen: Listener) -> NodeOutcome:
+    async def run(
+        self, call: NodeCall, resources: Resources, priority: float, listen: Listener
+    ) -> NodeOutcome:
         """See :class:`Runner`."""
         try:
             placement = await self.place(resources)
         except RealmError as error:
             return failed(call, error.record)
-        except (OSError, TimeoutError) as error:
-            return failed(
-                call, RealmError(Code.UNAVAILABLE, f"the Dask scheduler does not answer: {error}").record
-            )
         call = replace(call, gpu=placement.gpu, progress_topic=self._topic)
         identity = (call.execution_key, call.attempt)
         monitor = _Monitor(listen)
         self._listeners[identity] = monitor.heard
-        future = self.client.submit(
-            run_on_worker,
-            call,
-            key=f"{call.node_id}-{os.urandom(16).hex()}",
-            resources=dict(placement.request) or None,
-            priority=priority,
-            pure=False,
-        )
+        key = f"{MARK}{call.node_id}-{os.urandom(16).hex()}"
         try:
-            return await self._outcome(future, call, monitor)
+            future = self.client.submit(
+                run_on_worker,
+                call,
+                key=key,
+                resources=dict(placement.request) or None,
+                priority=priority,  # pyright: ignore[reportArgumentType] - any number, as the scheduler compares it
+                pure=False,
+            )
+        except (OSError, RuntimeError) as error:  # It went away since we asked for its workers.
+            self._listeners.pop(identity, None)
+            return failed(call, scheduler_lost(error))
+        lost = self.pending[key] = asyncio.Event()
+        try:
+            return await self._outcome(future, call, monitor, lost)
         except asyncio.CancelledError:
             await self._abandon(future, call, monitor, recycle=False)
             raise
         finally:
             self._listeners.pop(identity, None)
+            self.pending.pop(key, None)
             # Soon, not now: the message would fill the batch that the next node's submission then waits for.
             asyncio.get_running_loop().call_later(RELEASE_AFTER, future.release)
 
-    async def _outcome(self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor) -> NodeOutcome:
+    async def _outcome(
+        self, future: Future[NodeOutcome], call: NodeCall, monitor: _Monitor, lost: asyncio.Event
+    ) -> NodeOutcome:
         from distributed import CancelledError, KilledWorker
 
-        result = asyncio.ensure_future(_result(future))
+        result = asyncio.ensure_future(_result(future, lost))
         try:
             started = asyncio.ensure_future(monitor.started.wait())
             await asyncio.wait({result, started}, return_when=asyncio.FIRST_COMPLETED)
@@ -193,20 +238,28 @@ class DaskRunner:
             return failed(call, overdue(call), worker=monitor.worker)
         except KilledWorker as error:
             return failed(call, worker_died(error, monitor.worker), worker=monitor.worker)
-        except (CancelledError, OSError) as error:
-            record = RealmError(
-                Code.UNAVAILABLE, f"the Dask scheduler lost this node: {error or type(error).__name__}"
-            ).record
+        except CancelledError as error:
+            # The scheduler is there, and the result is not: it was lost with its worker, see NeverAgain.
+            there = self.client.status == "running"
+            record = worker_died(error, monitor.worker) if there else scheduler_lost(error)
             return failed(call, record, worker=monitor.worker)
+        except OSError as error:
+            return failed(call, scheduler_lost(error), worker=monitor.worker)
         finally:
             result.cancel()
+
+    def lose(self, key: str) -> None:
+        """Give up an attempt that the scheduler has forgotten: it comes back as lost, to be tried again."""
+        if key in self.pending:
+            self.pending[key].set()
 
     async def place(self, resources: Resources) -> Placement:
         """Place against the workers of now; wait for one that died and is being replaced."""
         deadline = time.monotonic() + REAPPEAR
         while True:
-            workers = await self._current_workers()
+            workers: Workers = {}
             try:
+                workers = await self._current_workers()
                 return place(resources, workers)
             except RealmError:
                 # Could a worker that was here before take it, or is none here at all? Then they are being restarted.
@@ -214,12 +267,21 @@ class DaskRunner:
                     place(resources, self._seen)
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(0.2)
-                self._workers_at = -REAPPEAR
+            except OSError as error:  # A TimeoutError is one.
+                # It is started again, or comes back: what is to run waits for it.
+                if time.monotonic() > deadline + SCHEDULER_BACK - REAPPEAR:
+                    message = f"the Dask scheduler does not answer: {error}"
+                    raise RealmError(Code.UNAVAILABLE, message) from None
+            await asyncio.sleep(0.2)
+            self._workers_at = -REAPPEAR
 
     async def _current_workers(self) -> Workers:
         if time.monotonic() - self._workers_at > 2.0:
-            identity: Any = await self.client.scheduler.identity(n_workers=-1)  # pyright: ignore[reportOptionalMemberAccess]
+            if self.client.scheduler is None:
+                raise OSError("our connection to it is closed")
+            identity: Any = await self.client.scheduler.identity(n_workers=-1)
+            if identity["id"] != self._scheduler_id:
+                await self._meet(identity["id"])
             self._workers = {
                 str(w.get("name") or address): dict(w.get("resources") or {})
                 for address, w in identity["workers"].items()
@@ -246,10 +308,15 @@ class DaskRunner:
             await asyncio.wait_for(forget, GRACE)
             if recycle and monitor.address:
                 log.warning("node %s ignored its timeout: recycling worker %s", call.node_id, monitor.address)
-                restart: Any = self.client.restart_workers(
-                    [monitor.address], timeout=GRACE, raise_for_error=False
+                # Only until it is dead, and with time to: Dask gives up a worker that is not dead by then for good.
+                scheduler: Any = self.client.scheduler
+                await scheduler.restart_workers(
+                    workers=[monitor.address],
+                    timeout=RECYCLE,
+                    wait_for_workers=False,
+                    on_error="return",
+                    stimulus_id=f"recycle-{monitor.address}",
                 )
-                await restart
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         message = event[1]
@@ -327,6 +394,16 @@ def overdue(call: NodeCall) -> ErrorRecord:
     ).record
 
 
+def scheduler_lost(error: BaseException) -> ErrorRecord:
+    """The error of an attempt of which the scheduler knows nothing any more."""
+    return ErrorRecord(
+        Code.TRANSIENT_ERROR,
+        f"the Dask scheduler lost this node: {error or type(error).__name__}",
+        details={"scheduler_lost": True},
+        exception=f"{type(error).__module__}.{type(error).__name__}",
+    )
+
+
 def worker_died(error: Exception, worker: str | None) -> ErrorRecord:
     """The error of an attempt whose worker process died under it."""
     where = f" ({worker})" if worker else ""
@@ -339,5 +416,14 @@ def worker_died(error: Exception, worker: str | None) -> ErrorRecord:
     )
 
 
-async def _result(future: Future[NodeOutcome]) -> NodeOutcome:
-    return await future.result()  # pyright: ignore[reportGeneralTypeIssues] - asynchronous clients return a coroutine
+async def _result(future: Future[NodeOutcome], lost: asyncio.Event) -> NodeOutcome:
+    coming: Any = future.result()  # Asynchronous clients return a coroutine.
+    result, given_up = asyncio.ensure_future(coming), asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait({result, given_up}, return_when=asyncio.FIRST_COMPLETED)
+        if result.done():
+            return result.result()
+        raise ConnectionResetError("it knows nothing of it any more")
+    finally:
+        result.cancel()
+        given_up.cancel()

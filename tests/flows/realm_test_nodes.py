@@ -97,3 +97,112 @@ def deaf(parameters: Ledger, input: Anything, context) -> Number:
 def gpu(parameters: Anything, input: Anything, context) -> Anything:
     """Say which device it got."""
     return Anything(device=context.device)
+
+
+class Expected(BaseModel):
+    value: float
+    bad: float
+
+
+@node_type("test/fail-on", version="1.0.0", idempotent=True)
+def fail_on(parameters: Expected, input: Anything, context) -> Number:
+    """Give back the value, unless it is the bad one."""
+    if parameters.value == parameters.bad:
+        raise RealmError(Code.INVALID_ARGUMENT, f"{parameters.value:g} is bad")
+    return Number(value=parameters.value)
+
+
+class Line(BaseModel):
+    line: str
+    ledger: str
+    break_at: str = ""
+
+
+class Noted(BaseModel):
+    line: str
+
+
+@node_type("test/note", version="1.0.0")
+def note(parameters: Line, input: Anything, context) -> Noted:
+    """Write the line into the ledger; the first time at ``break_at``, write it with a mark, and fail."""
+    ledger = Path(parameters.ledger)
+    broken = f"{parameters.line}!"
+    breaks = parameters.line == parameters.break_at and (
+        not ledger.exists() or broken not in ledger.read_text().split()
+    )
+    with ledger.open("a") as file:
+        file.write(f"{broken if breaks else parameters.line}\n")
+    if breaks:
+        raise RealmError(Code.INTERNAL_ERROR, "it breaks here once")
+    return Noted(line=parameters.line)
+
+
+class Step(BaseModel):
+    ledger: str
+    say: str
+    fails: bool = False
+    gives: dict = {}
+
+
+@node_type("test/step", version="1.0.0", idempotent=True)
+def step(parameters: Step, input: Anything, context) -> Anything:
+    """Write a line into the ledger, then fail if asked to; give what it was told to give, and its input."""
+    with Path(parameters.ledger).open("a") as file:
+        file.write(f"{parameters.say}\n")
+    if parameters.fails:
+        raise RealmError(Code.FAILED_PRECONDITION, f"{parameters.say} fails as asked")
+    return Anything(**{**input.model_dump(), **parameters.gives})
+
+
+class Call(BaseModel):
+    ledger: str
+    up: str
+    host: str = "api"
+
+
+@node_type(
+    "test/call",
+    version="1.0.0",
+    max_attempts=1,
+    side_effects=True,
+    service=lambda parameters: (str(parameters.get("host", "api")), "GET"),
+)
+def call(parameters: Call, input: Anything, context) -> Anything:
+    """Call a service that is up while there is a file ``up``."""
+    _write(parameters, context, parameters.host)
+    if not Path(parameters.up).exists():
+        raise RealmError(Code.UNAVAILABLE, f"{parameters.host} is down")
+    return Anything(answer=parameters.host)
+
+
+@node_type("test/pause-once", version="1.0.0", idempotent=True)
+def pause_once(parameters: Ledger, input: Anything, context) -> Anything:
+    """The first time, note ``paused`` and sleep; then note ``undo-b``."""
+    ledger = Path(parameters.ledger)
+    first = "paused" not in ledger.read_text().split()
+    with ledger.open("a") as file:
+        file.write("paused\n" if first else "undo-b\n")
+    if first:
+        time.sleep(parameters.seconds)
+    return Anything()
+
+
+@node_type("test/slow-note", version="1.0.0")
+def slow_note(parameters: Line, input: Anything, context) -> Noted:
+    """Write the line into the ledger, slowly."""
+    time.sleep(0.2)
+    with Path(parameters.ledger).open("a") as file:
+        file.write(f"{parameters.line}\n")
+    return Noted(line=parameters.line)
+
+
+class Source(BaseModel):
+    path: str
+
+
+@node_type("test/keep", version="1.0.0")
+def keep(parameters: Source, input: Anything, context) -> Anything:
+    """Put a file into artifact storage."""
+    path = Path(parameters.path)
+    stored = context.artifacts.put(path, name=path.name, media_type="application/json")
+    return Anything(file=stored.model_dump(mode="json"))

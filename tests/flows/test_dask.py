@@ -1,5 +1,6 @@
 """Runs on a real Dask cluster of worker processes: placement, death of a worker, timeouts, progress."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import dask
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from mirror_realm.core.errors import RealmError
 from mirror_realm.core.settings import settings
@@ -23,7 +24,7 @@ FAST = Retry(max_attempts=5, initial=0.05, jitter=0)
 
 
 @pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
+def cluster(tmp_path_factory):
     """Two worker processes, one of them tagged as a GPU worker; a death is reported at once."""
     here = str(Path(__file__).parent)
     with (
@@ -33,21 +34,31 @@ def scheduler(tmp_path_factory):
         patch.syspath_prepend(here)  # the spawned workers take our path over
         patch.setenv("MIRROR_REALM_NODES", "realm_test_nodes")
         patch.setenv("MIRROR_REALM_HOME", str(tmp_path_factory.mktemp("workers")))
-        with LocalCluster(
+        with LocalCluster(  # It gives up a worker that dies while it starts; our own cluster does not.
             n_workers=2,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
             resources={"MEMORY_MB": 2000},
         ) as cluster:
-            yield cluster.scheduler_address
+            yield cluster
 
 
 @pytest.fixture
-async def env(home, scheduler, tmp_path):
+def scheduler(cluster):
+    return cluster.scheduler_address
+
+
+@pytest.fixture
+async def env(home, cluster, scheduler, tmp_path):
     with Store.open(settings().database) as store:
         journal, events, listeners = Journal(store), [], []
         runner = await DaskRunner.connect(scheduler)
+        async with asyncio.timeout(60):
+            # One that a test before has killed while it started is gone for good, some time after.
+            while len((await runner.client.scheduler.identity(n_workers=-1))["workers"]) < 2:
+                cluster.scale(2)
+                await asyncio.sleep(0.2)
 
         def heard(event):
             events.append(event)
@@ -148,3 +159,33 @@ async def test_progress_comes_back_from_the_worker(env):
     fractions = [e["progress"] for e in env.events if e["type"] == "node" and e["progress"]]
     assert len(fractions) >= 2
     assert fractions == sorted(fractions)
+
+
+async def test_a_result_that_is_lost_with_its_worker_is_not_computed_again(
+    env, scheduler, tmp_path, monkeypatch
+):
+    """Dask would run the node again, although its result is in the journal."""
+    monkeypatch.setattr("mirror_realm.flows.runners.RELEASE_AFTER", 600.0)  # The result stays on its worker.
+    ledger = tmp_path / "ledger"
+
+    def build(r):
+        r.start(node("one", "test/sleep", parameters={"ledger": str(ledger), "seconds": 0.01}))
+
+    result = await run(env, build)
+    assert result["status"] == "completed"
+    pid = int(ledger.read_text().split()[2])
+    async with Client(scheduler, asynchronous=True) as client:
+
+        async def workers():
+            found = (await client.scheduler.identity(n_workers=-1))["workers"]
+            return set(found)
+
+        before = await workers()
+        os.kill(pid, signal.SIGKILL)
+        while not await workers() - before:  # It is gone, and another one is there in its place.
+            await asyncio.sleep(0.05)
+        keys = await client.run_on_scheduler(
+            lambda dask_scheduler: [str(key) for key in dask_scheduler.tasks]
+        )
+    assert [key for key in keys if key.startswith("node:one")] == []
+    assert len(ledger.read_text().splitlines()) == 2, "it began once and ended once"

@@ -11,11 +11,12 @@ from mirror_realm.flows.declarations import Edge, Node, Retry
 from mirror_realm.flows.joins import decide, fired
 from mirror_realm.flows.placement import place
 from mirror_realm.flows.retries import attempts_allowed, next_delay
-from mirror_realm.flows.run import Handle
+from mirror_realm.flows.scope import Handle, Scope
 
 
 def handle(status, *, fail_on_error=True, id="a"):
-    made = Handle(Node(id, "test/add", fail_on_error=fail_on_error))
+    scope = Scope(None, None)
+    made = Handle(Node(id, "test/add", fail_on_error=fail_on_error), scope)
     made.status = status
     return made
 

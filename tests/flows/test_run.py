@@ -10,7 +10,7 @@ from mirror_realm.core.errors import RealmError
 from mirror_realm.core.settings import settings
 from mirror_realm.core.status import InstanceStatus
 from mirror_realm.flows import Retry, Run, edge, node, workflow
-from mirror_realm.flows.environment import Environment, use
+from mirror_realm.flows.environment import Environment, home_id, use
 from mirror_realm.flows.journal import Journal
 from mirror_realm.flows.results import instance_result
 from mirror_realm.flows.runners import ThreadRunner
@@ -348,3 +348,47 @@ async def test_a_persons_run_is_not_taken_by_a_server(env):
     instance, _ = env.store.instances.create(new)
     assert env.store.instances.claim(9, "a server") == []
     assert env.store.instances.get(instance.id).claimed_at is not None
+
+
+async def test_a_failure_that_was_let_pass_is_not_tried_again_in_a_second_life(env, tmp_path):
+    ledger = str(tmp_path / "ledger")
+
+    def build(r):
+        bad = r.start(
+            node(
+                "bad",
+                "test/fail",
+                parameters={"times": 9, "ledger": ledger, "code": "NOT_FOUND"},
+                fail_on_error=False,
+            )
+        )
+        seen = r.start(
+            node("seen", "test/echo", parameters={"code": "{{ nodes.bad.error.code }}"}), after=bad
+        )
+        r.start(node("breaks", "test/fail", parameters={"code": "NOT_FOUND"}), after=seen)
+
+    first = await run(env, build)
+    assert first["status"] == "failed"
+    env.store.instances.transition(first["instance_id"], InstanceStatus.RETRYING)
+    second = Run(declare(), instance_id=first["instance_id"])
+    async with second:
+        build(second)
+    assert second.root.handles["bad"].restored
+    assert second.output["breaks"] == {"value": 2}
+    assert Path(ledger).read_text().count("bad") == 1
+
+
+async def test_an_instance_of_another_workflow_is_not_run(env):
+    new = NewInstance(workflow="other", version="1.0.0", input={}, trigger_type="manual")
+    instance, _ = env.store.instances.create(new)
+    with pytest.raises(RealmError, match="is an instance of other"):
+        async with Run(declare(), instance_id=instance.id):
+            pass
+
+
+def test_a_home_keeps_its_identity_under_another_host_name(tmp_path, monkeypatch):
+    first = home_id(tmp_path / "home")
+    home_id.cache_clear()
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    assert home_id(tmp_path / "home") == first
+    assert home_id(tmp_path / "other") != first

@@ -1,0 +1,148 @@
+"""What follows the failure of an instance: its steps are undone, its handler runs, people are told.
+
+Meanwhile the instance is ``compensating``: a process that carries it on then goes on here, and starts none of its
+nodes. Nothing here changes that the instance has failed, and why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import ErrorRecord
+from ..core.status import InstanceStatus, NodeStatus
+from .declarations import Node, Retry
+from .sagas import recall, undo
+from .scope import Aside
+
+if TYPE_CHECKING:
+    from ..store.sagas import Saga
+    from .run import Run
+
+log = logging.getLogger("mirror_realm.run")
+
+PREFIX = "!on-failure/"
+"""What the journal's ids of the nodes begin with that run because the instance failed."""
+UNDO = "undo"
+"""The key of the details of a cancel's error that says what is undone: ``all``, or half-done ``transactions``."""
+_NEWS = {
+    "type": "failure",
+    "title": "{{ execution.workflow }} failed",
+    "body": "{{ execution.id }}: {{ error.code }}: {{ error.message }}",
+}
+
+
+async def take_up(run: Run) -> None:
+    """Go on with the transactions that an earlier life of the instance was undoing, and learn what it had undone."""
+    journal = run.env.journal
+    for saga in await journal.call(journal.store.sagas.unfinished, run.instance_id):
+        if saga.node_id:
+            await undo(run, saga)
+    await recall(run)
+
+
+async def undone(run: Run, error: ErrorRecord) -> ErrorRecord:
+    """Undo what an instance did that ends as canceled: all of it where the ``error`` says so, beside what its
+    transactions left half done; the error, with what was undone. Its handlers do not run, since it did not fail."""
+    saga = (
+        await run.env.journal.call(_begin_undoing, run, error) if error.details.get(UNDO) == "all" else None
+    )
+    if saga is None:
+        return error
+    run.emit_instance(InstanceStatus.COMPENSATING, error)
+    return await undo(run, saga)
+
+
+def _begin_undoing(run: Run, error: ErrorRecord) -> Saga | None:
+    store = run.env.journal.store
+    with store.transaction():
+        instance = store.instances.get(run.instance_id)
+        saga = store.sagas.begin(run.instance_id, "", "", instance.retry_count + 1, error)
+        if saga is not None and instance.status is not InstanceStatus.COMPENSATING:
+            compensating = InstanceStatus.COMPENSATING
+            epoch = run.env.journal.epoch
+            store.instances.transition(run.instance_id, compensating, error=error.to_dict(), epoch=epoch)
+    return saga
+
+
+async def follow(run: Run, error: ErrorRecord) -> ErrorRecord:
+    """Do what follows ``error``; the error, with what was undone for it."""
+    notify = (run.workflow.error_handling or {}).get("notify") or ()
+    handled = run.on_failure is not None or bool(notify)
+    saga, begins = await run.env.journal.call(_begin, run, error, handled)
+    if saga is None and not handled:
+        return error
+    run.emit_instance(InstanceStatus.COMPENSATING, error)
+    if saga is not None:
+        error = await undo(run, saga)
+    if handled:
+        if begins:
+            await _forget(run)
+        if run.on_failure is not None:
+            scope = await _aside(run, error)
+            run.on_failure(scope)
+            await _settle(scope)
+        scope = await _aside(run, error)
+        for number, entry in enumerate(notify, 1):
+            scope.start(_notification(number, entry))
+        await _settle(scope)
+    return error
+
+
+def _begin(run: Run, error: ErrorRecord, handled: bool) -> tuple[Saga | None, bool]:
+    """In one transaction: what is to be undone, and that the instance is at it. Whether that begins now."""
+    store = run.env.journal.store
+    with store.transaction():
+        instance = store.instances.get(run.instance_id)
+        begins = instance.status is not InstanceStatus.COMPENSATING
+        saga = store.sagas.begin(run.instance_id, "", "", instance.retry_count + 1, error)
+        if begins and (saga is not None or handled):
+            store.instances.transition(
+                run.instance_id,
+                InstanceStatus.COMPENSATING,
+                error=error.to_dict(),
+                epoch=run.env.journal.epoch,
+            )
+    return saga, begins
+
+
+async def _forget(run: Run) -> None:
+    """A handler that ran for an earlier failure of the instance runs again for this one."""
+    if not run.resumed:
+        return
+    executions = run.env.journal.store.executions
+    rows = await run.env.journal.call(executions.for_instance, run.instance_id)
+    ran = [(row.node_id, row.iteration) for row in rows if row.node_id.startswith(PREFIX)]
+    if ran:
+        await run.env.journal.call(executions.reopen, run.instance_id, ran)
+
+
+async def _aside(run: Run, error: ErrorRecord) -> Aside:
+    told = {name: value for name, value in error.to_dict().items() if name != "traceback"}
+    scope = Aside(run, PREFIX, names={"error": told}, given={"input": run.input, "error": told})
+    await scope.recall(again=run.resumed)
+    return scope
+
+
+async def _settle(scope: Aside) -> None:
+    try:
+        await scope.settle()
+    except BaseException:
+        await scope.stop()
+        raise
+    for handle in scope.handles.values():
+        if handle.status is NodeStatus.FAILED and handle.error is not None:
+            log.warning(
+                "%s, run because the instance failed, failed too: %s", handle.label, handle.error.message
+            )
+
+
+def _notification(number: int, entry: str | Mapping[str, Any]) -> Node:
+    """A node that tells people: an Apprise URL, the name of a variable that holds some, or ``notify/send``'s own
+    parameters."""
+    if isinstance(entry, str):
+        entry = {"urls": [entry]} if "://" in entry else {"urls_from": entry}
+    once_more = Retry(max_attempts=2, initial=1.0)
+    parameters = {**_NEWS, **entry}
+    return Node(f"notify-{number}", "notify/send", parameters, retry=once_more, fail_on_error=False)

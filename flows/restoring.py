@@ -1,0 +1,72 @@
+"""What an earlier life of the instance did with a node, and whether that still stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core.errors import ErrorRecord
+from ..core.status import NodeStatus
+from ..core.termination import Termination
+from .declarations import Edge
+from .joins import passes
+from .routes import goto, ignores
+
+if TYPE_CHECKING:
+    from .scope import Handle
+
+
+async def restore(handle: Handle, incoming: Sequence[Edge]) -> bool:
+    """Take the node's result from the journal when an earlier life of the instance decided it: as completed, or as a
+    failure that the definition lets pass. What was undone since, and what follows it, runs again."""
+    row = handle.scope.past.get(handle.key)
+    _mark_again(handle, incoming)
+    if row is None or row.status not in (NodeStatus.COMPLETED, NodeStatus.FAILED):
+        return False
+    if handle.again:
+        journal, place = handle.scope.run.env.journal, (handle.key, handle.scope.iteration)
+        await journal.call(journal.store.executions.reopen, row.instance_id, [place])
+        return False
+    error = ErrorRecord.from_dict(row.error) if row.status is NodeStatus.FAILED and row.error else None
+    if row.status is NodeStatus.FAILED:
+        route(handle, error)
+        if handle.node.fail_on_error and not handle.ignored and handle.goto is None:
+            return False
+    output = {} if row.output is None else row.output
+    handle.status, handle.output, handle.error, handle.restored = row.status, output, error, True
+    handle.attempts = attempts_before(handle) or 1
+    handle.scope.run.emit_node(handle, message="restored from the journal")
+    if row.attempts and (ending := Termination.noted(row.attempts[-1].notes)) is not None:
+        handle.scope.run.end(ending)
+    return True
+
+
+def attempts_before(handle: Handle) -> int:
+    """How many attempts the node had in earlier lives of the instance."""
+    row = handle.scope.past.get(handle.key)
+    return max((attempt.attempt for attempt in row.attempts), default=0) if row else 0
+
+
+def fails_the_scope(handle: Handle) -> bool:
+    """Whether the node failed, and nothing in the definition says how to go on then."""
+    return handle.status is NodeStatus.FAILED and not passes(handle) and handle.goto is None
+
+
+def route(handle: Handle, error: ErrorRecord | None) -> None:
+    """Note on a failed node where its rules let the scope go on."""
+    if error is not None:
+        handle.ignored, handle.goto = ignores(handle.node, error.code), goto(handle.node, error.code)
+
+
+def _mark_again(handle: Handle, incoming: Sequence[Edge]) -> None:
+    """Whether the node runs again although it has run: it was undone, or something before, around or inside it was."""
+    owner, undone = handle.scope.owner, handle.scope.run.undone
+    itself = (handle.key, handle.scope.iteration) in undone
+    handle.anew = itself or any(edge.source.again for edge in incoming) or (owner is not None and owner.anew)
+    handle.again = handle.anew or any(_inside(handle, *step) for step in undone)
+
+
+def _inside(handle: Handle, key: str, iteration: str) -> bool:
+    own = handle.scope.iteration
+    deeper = not own or iteration == own or iteration.startswith(f"{own}.")
+    return deeper and key.startswith(f"{handle.key}/")
