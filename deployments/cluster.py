@@ -73,6 +73,14 @@ class Cluster:
         """Whether the embedded cluster's process lives; always true for a configured one."""
         return self.process is None or self.process.poll() is None
 
+    def revive(self, settings: Settings) -> None:
+        """Start an embedded cluster whose process died again, at another address."""
+        self.close(0.5)
+        self.__dict__.pop("client", None)
+        fresh = _start(settings, settings.workers)
+        self.address, self.dashboard_url = fresh.address, fresh.dashboard_url
+        self.workers, self.process = fresh.workers, fresh.process
+
     def close(self, grace: float = 5.0) -> None:
         """Close our client; end the embedded cluster: SIGTERM, ``grace`` seconds, then SIGKILL to all of it."""
         for client in self._clients:

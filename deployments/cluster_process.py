@@ -10,7 +10,9 @@ JSON when all workers are there, and runs until SIGTERM or until its parent is g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -21,10 +23,14 @@ from . import processes
 from .gpus import find_gpus
 from .workers import WorkerSpec, plan_workers
 
+log = logging.getLogger("distributed.mirror_realm")
 HOST = "127.0.0.1"
 DASHBOARD_PORT = 8787
 GOODBYE = 2.0
 """Seconds that workers have to end by themselves."""
+LOOK = 1.0
+"""Seconds between looks at the nannies. A nanny starts its worker again, but closes for good where the worker dies
+while it starts, or does not die in time."""
 
 CONFIG: dict[str, Any] = {
     # The first death of a worker comes back as KilledWorker: every attempt is ours to journal and to repeat.
@@ -75,6 +81,7 @@ async def run(order: Order, ready: int) -> None:
     dask.config.set({**CONFIG, "temporary-directory": order.scratch})
     from dask.system import CPU_COUNT
     from distributed import Nanny, Scheduler
+    from distributed.core import Status
     from distributed.system import MEMORY_LIMIT
 
     stop = asyncio.Event()
@@ -86,7 +93,11 @@ async def run(order: Order, ready: int) -> None:
     async with Scheduler(
         host=HOST, port=0, dashboard=dashboard, dashboard_address=f"{HOST}:{_dashboard_port(dashboard)}"
     ) as scheduler:
-        nannies = [_nanny(Nanny, scheduler.address, spec, MEMORY_LIMIT, order.scratch) for spec in specs]
+
+        def started(spec: WorkerSpec) -> Any:
+            return _nanny(Nanny, scheduler.address, spec, MEMORY_LIMIT, order.scratch)
+
+        nannies = [started(spec) for spec in specs]
         await asyncio.gather(*nannies)
         line = {
             "address": scheduler.address,
@@ -95,8 +106,21 @@ async def run(order: Order, ready: int) -> None:
         }
         os.write(ready, (json.dumps(line) + "\n").encode())
         os.close(ready)
-        await stop.wait()
+        while not await _over(stop):
+            for number, nanny in enumerate(nannies):
+                if nanny.status in (Status.closed, Status.failed):
+                    log.warning(
+                        "worker %s is gone with its nanny: another one takes its place", specs[number].name
+                    )
+                    nannies[number] = await started(specs[number])
         await asyncio.gather(*(nanny.close(timeout=GOODBYE) for nanny in nannies), return_exceptions=True)
+
+
+async def _over(stop: asyncio.Event) -> bool:
+    """Whether the cluster is to end, looked at for :data:`LOOK` seconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), LOOK)
+    return stop.is_set()
 
 
 def _nanny(nanny: Any, scheduler: str, spec: WorkerSpec, memory: int, scratch: str) -> Any:

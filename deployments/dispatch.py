@@ -12,11 +12,16 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ..core.errors import Code, ErrorRecord, RealmError
+from ..core.errors import Code, ErrorRecord, RealmError, StoreLost
 from ..core.status import InstanceStatus
+from ..flows.alarm import Alarm
+from ..flows.environment import use
+from ..flows.presence import here
 from ..store import Instance
 from .surroundings import Surroundings
 
@@ -33,22 +38,38 @@ RETRY_AFTER = 10.0
 MOST_FAULTS = 12
 """Tries after which it is failed, with the last fault."""
 
+_ASIDE = (InstanceStatus.WAITING, InstanceStatus.PAUSED)
+"""Where an instance may stand after a run of it that gave no verdict."""
+
 LoadFlow = Callable[[str, str], Any]
+"""The flow of a registered workflow, by name and version."""
+Carry = Callable[[Instance], Any]
+"""The flow of an instance that ran another definition than a registered one; ``None`` where it did not."""
 
 
 class Dispatcher:
     """Runs pending instances in this process until it is stopped."""
 
-    def __init__(self, around: Surroundings, load: LoadFlow, *, most: int | None = None) -> None:
+    def __init__(
+        self, around: Surroundings, load: LoadFlow, *, carry: Carry | None = None, most: int | None = None
+    ) -> None:
         self._around = around
         self._load = load
+        self._carry = carry or (lambda instance: None)
         self._most = most or max(4, 2 * (os.cpu_count() or 1))
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._waiting: list[Instance] = []
+        self._later: set[str] = set()
         self._faults: Counter[str] = Counter()
+        self._alarm = Alarm()
         self.owner = around.environment.owner
+
+    @property
+    def busy(self) -> set[str]:
+        """The instances that this dispatcher runs, or has taken to run them."""
+        return {*self._running, *self._later, *(instance.id for instance in self._waiting)}
 
     def wake(self) -> None:
         """Look for pending instances now. Callable from any thread."""
@@ -71,6 +92,7 @@ class Dispatcher:
                 if free > 0:
                     for instance in await self._claim(free):
                         self._start(instance)
+                self._waiting += await self._due()
                 await self._next_look()
         finally:
             await self._stop()
@@ -84,6 +106,17 @@ class Dispatcher:
         except RealmError as error:
             log.warning("pending instances cannot be read now: %s", error)  # The next look tries again.
             return []
+
+    async def _due(self) -> list[Instance]:
+        """Instances that were put aside, and that now have what they wait for."""
+        journal, store = self._around.environment.journal, self._around.store
+        queued = self.busy
+        try:
+            found = await journal.call(self._alarm.due, store, self.owner)
+        except RealmError as error:
+            log.warning("waiting instances cannot be read now: %s", error)
+            return []
+        return [instance for instance in found if instance.id not in queued]
 
     async def _stop(self) -> None:
         """Cancel what runs. A run whose instance is decided only tells Prefect so: that it may finish."""
@@ -110,8 +143,10 @@ class Dispatcher:
             return
 
     def _left_running(self) -> list[Instance]:
-        running = self._around.store.instances.list(status=InstanceStatus.RUNNING, limit=10_000)
-        return [instance for instance in reversed(running) if instance.claimed_by == self.owner]
+        left: list[Instance] = []
+        for status in (InstanceStatus.RUNNING, InstanceStatus.COMPENSATING):
+            left += reversed(self._around.store.instances.list(status=status, limit=10_000))
+        return [instance for instance in left if instance.claimed_by == self.owner]
 
     def _start(self, instance: Instance) -> None:
         task = asyncio.create_task(self._one(instance), name=instance.id)
@@ -124,21 +159,44 @@ class Dispatcher:
 
     async def _one(self, instance: Instance) -> None:
         try:
-            flow = await asyncio.to_thread(self._load, instance.workflow, instance.version)
-            await self._run(flow, instance)
+            flow = await asyncio.to_thread(self._flow, instance)
+            with await self._as_before(instance):
+                await self._run(flow, instance)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             # A fault here must neither stop the dispatcher nor leave the instance without a verdict. An engine that is
             # away for a while (the Prefect server restarts) must not fail every instance that comes meanwhile.
-            self._faults[instance.id] += 1
             log.exception("instance %s could not be run", instance.id)
-            if isinstance(error, RealmError) or self._faults[instance.id] >= MOST_FAULTS:
-                await self._give_up(instance, error)
-            else:
-                self._loop.call_later(RETRY_AFTER, self._again, instance)
+            await self._failed(instance, error)
+
+    async def _failed(self, instance: Instance, error: Exception) -> None:
+        self._faults[instance.id] += 1
+        final = isinstance(error, RealmError) and not isinstance(error, StoreLost)
+        if final or self._faults[instance.id] >= MOST_FAULTS:
+            await self._give_up(instance, error)
+            return
+        current = await self._around.environment.journal.instance(instance.id)
+        if not current.status.terminal:  # Else only Prefect was not told, which the reconciler makes good.
+            self._later.add(instance.id)
+            self._loop.call_later(RETRY_AFTER, self._again, instance)
+
+    def _flow(self, instance: Instance) -> Any:
+        """What the instance runs: the definition that was kept for it, else the registered version."""
+        return self._carry(instance) or self._load(instance.workflow, instance.version)
+
+    async def _as_before(self, instance: Instance) -> contextlib.AbstractContextManager[Any]:
+        """The environment for an instance: with the folders that the process might touch which ran it before."""
+        environment, store = self._around.environment, self._around.store
+        if instance.runner_id is None:
+            return contextlib.nullcontext()
+        before = await environment.journal.call(store.runners.get, instance.runner_id)
+        more = [Path(root) for root in before.roots] if before is not None and before.host == here() else []
+        roots = dict.fromkeys((*environment.roots, *more))
+        return use(replace(environment, roots=tuple(roots)))
 
     def _again(self, instance: Instance) -> None:
+        self._later.discard(instance.id)
         self._waiting.append(instance)
         self._wake.set()
 
@@ -158,7 +216,11 @@ class Dispatcher:
             return
         await run_deployed(flow, parameters, instance)
         left = await self._around.environment.journal.instance(instance.id)
-        if not left.status.terminal:  # It broke before or without a verdict; Prefect keeps why in its state.
+        if left.claimed_by != self.owner:
+            log.info("instance %s is run by %s now", instance.id, left.claimed_by)
+            return
+        # It broke before or without a verdict; Prefect keeps why in its state.
+        if left.status not in _ASIDE and not left.status.terminal:
             raise RuntimeError(f"the flow run ended and left the instance {left.status}")
 
     async def _give_up(self, instance: Instance, error: Exception) -> None:
@@ -167,7 +229,7 @@ class Dispatcher:
         )
         journal = self._around.environment.journal
         current = await journal.instance(instance.id)
-        if not current.status.terminal:
+        if current.claimed_by == self.owner and current.status not in _ASIDE and not current.status.terminal:
             await journal.transition(instance.id, InstanceStatus.FAILED, error=record.to_dict())
 
 

@@ -1,5 +1,6 @@
-"""The one change we make to Prefect, in the embedded server's process: SQLite transactions begin IMMEDIATE.
+"""The two changes we make to Prefect, in the embedded server's process.
 
+*SQLite transactions begin IMMEDIATE.*
 Prefect's server begins its SQLite transactions DEFERRED unless the caller asks for a lock. Such a transaction
 reads, then writes, and when another connection (the event recorder) committed in between, SQLite refuses at once
 with SQLITE_BUSY_SNAPSHOT, which no busy timeout covers. The API then answers 503 and drops the connection, and
@@ -44,6 +45,29 @@ def begin_immediately() -> None:
     if (modes := begin_modes()) != ("IMMEDIATE", "IMMEDIATE"):
         configuration.begin_transaction = original
         raise _changed(f"after the change transactions begin {modes}")
+
+
+def let_estimates_pass() -> None:
+    """Let rows be inserted in bulk that name a computed attribute, as Prefect's scheduler does. Idempotent.
+
+    SQLAlchemy 2.0 left out what is no column; from 2.1 on it refuses a hybrid attribute that does not say what it does
+    in bulk (``bulk_dml``), and Prefect's say nothing. Unchanged, no schedule of any deployment ever starts a run.
+    """
+    from prefect.server.database import orm_models
+    from sqlalchemy import inspect
+    from sqlalchemy.ext.hybrid import hybrid_property
+
+    for mapper in orm_models.Base.registry.mappers:
+        for attribute in inspect(mapper.class_).all_orm_descriptors:
+            silent = (
+                isinstance(attribute, hybrid_property) and getattr(attribute, "bulk_dml_setter", 0) is None
+            )
+            if silent:
+                setattr(attribute, "bulk_dml_setter", _nothing)  # noqa: B010 - none before SQLAlchemy 2.1
+
+
+def _nothing(row: Any, mapping: Any, value: Any) -> None:
+    """What a computed attribute sets in a row that is inserted."""
 
 
 def check_shape() -> None:

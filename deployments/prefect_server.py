@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings
@@ -64,6 +65,24 @@ class PrefectServer:
     def answers(self) -> bool:
         """Whether the server is healthy now."""
         return healthy(self.url)
+
+    def running(self) -> bool:
+        """Whether the process of an embedded server lives; always true for a configured one."""
+        return self.files is None or self.files.running() is not None
+
+    def revive(self, settings: Settings, *, announce: Announce = lambda text: None) -> None:
+        """Start an embedded server whose process died again, on the port that its users know. UNAVAILABLE where it does
+        not start."""
+        if self.files is None:
+            return
+        port = urlsplit(self.url).port
+        with _patient_lock(self.files, announce, START_TIMEOUT):
+            found = self.files.running()  # Another user may have been faster.
+            if found is None:
+                if self.process is not None:
+                    self.process.poll()
+                self.process, found = _launch(self.files, settings, announce, port)
+            _await_health(self.files, found, START_TIMEOUT)
 
     def stop(self, grace: float = 10.0) -> None:
         """Stop using the server. The last user of an embedded one ends it: SIGTERM, ``grace`` s, SIGKILL."""

@@ -6,16 +6,19 @@ import importlib
 import json
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path as FilePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..compiler import Analysis, Definition, analyze, emit
+from ..compiler.diagnostics import Path
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings
 from ..flows.compiled import module_name
+from .library import RegisteredWorkflows
 
 if TYPE_CHECKING:
     from ..store import Store, WorkflowVersion
@@ -27,7 +30,7 @@ class Registered:
 
     definition: Definition
     module_name: str
-    path: Path
+    path: FilePath
     created: bool
 
     @property
@@ -70,8 +73,11 @@ def register(
     the version is taken by another definition.
     """
     analysis.raise_for_errors()
-    definition = analysis.definition
-    assert definition is not None
+    inner = {
+        path: register(one, store, settings, source=one.file).version
+        for path, one in analysis.subworkflows.items()
+    }
+    definition = _pinned(analysis, inner)
     row, created = store.workflows.register(
         definition.document(),
         name=definition.name,
@@ -82,12 +88,28 @@ def register(
         tags=list(definition.tags),
         source_name=source,
     )
-    return _materialise(row, settings, created)
+    return _materialise(row, store, settings, created)
+
+
+def _pinned(analysis: Analysis, versions: Mapping[Path, str]) -> Definition:
+    """The definition with each sub-workflow at the version that it was analysed with: a published version never means
+    something else later."""
+    definition = analysis.definition
+    assert definition is not None
+    if not versions:
+        return definition
+    document = definition.document()
+    for path, version in versions.items():
+        node: Any = document
+        for part in path:
+            node = node[part]
+        node["parameters"]["version"] = version
+    return Definition.model_validate(document)
 
 
 def registered(name: str, store: Store, settings: Settings, version: str | None = None) -> Registered:
     """The registered workflow ``name``; its source is written again if it is missing. NOT_FOUND with close matches."""
-    return _materialise(store.workflows.get(name, version), settings, created=False)
+    return _materialise(store.workflows.get(name, version), store, settings, created=False)
 
 
 def all_registered(store: Store, settings: Settings) -> list[Registered]:
@@ -95,10 +117,12 @@ def all_registered(store: Store, settings: Settings) -> list[Registered]:
     return [registered(row.name, store, settings) for row in store.workflows.list(status="active")]
 
 
-def _materialise(row: WorkflowVersion, settings: Settings, created: bool) -> Registered:
+def _materialise(row: WorkflowVersion, store: Store, settings: Settings, created: bool) -> Registered:
     document = {**row.definition, "version": row.version}
     analysis = analyze(
-        row.source_name or f"{row.name}.json", text=json.dumps(document, ensure_ascii=False, indent=2)
+        row.source_name or f"{row.name}.json",
+        text=json.dumps(document, ensure_ascii=False, indent=2),
+        library=RegisteredWorkflows(store),
     )
     if analysis.definition is None or not analysis.ok:
         raise RealmError(
@@ -118,14 +142,14 @@ def _materialise(row: WorkflowVersion, settings: Settings, created: bool) -> Reg
     return Registered(analysis.definition, name, path, created)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: FilePath, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
-def _reach(folder: Path) -> None:
+def _reach(folder: FilePath) -> None:
     """Make the folder importable also when the home changed after the package was imported (as tests do)."""
     from ..flows import compiled
 

@@ -7,20 +7,27 @@ import contextlib
 import json
 import signal
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..compiler import Analysis, analyze, compile_workflow
+from ..compiler.library import Library
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings, settings
 from ..core.status import InstanceStatus
-from ..flows.environment import Event
+from ..flows.environment import Debugger, Event, use
 from ..flows.results import instance_result
+from ..flows.stepping import Debug, person
+from ..flows.stopping import heard_by
+from .library import RegisteredWorkflows, library_of
 from .surroundings import Announce, Surroundings, quiet, surroundings
 
 T = TypeVar("T")
+
+_ASIDE = (InstanceStatus.PAUSED, InstanceStatus.WAITING)
+"""Where an instance rests without a verdict: it was paused, or stands at a breakpoint."""
 
 
 async def run_workflow(
@@ -34,28 +41,61 @@ async def run_workflow(
     on_event: Callable[[Event], None] = lambda event: None,
     announce: Announce = quiet,
     configured: Settings | None = None,
+    debug: Debug | None = None,
+    debugger: Debugger | None = None,
 ) -> dict[str, Any]:
-    """Run one instance of a definition (a file, an analysis, or the name of a registered workflow) to its end.
+    """Run one instance of a definition (a file, an analysis, or the name of a registered workflow) to its end, or to a
+    breakpoint where no ``debugger`` asks what to do.
 
-    ``parameters`` overrides node parameters, ``{node_id: {parameter: value}}``. Returns :func:`instance_result` with
-    ``prefect_url``; a failed instance is a result, not an exception. Raises INVALID_WORKFLOW_DEFINITION with the
-    findings.
+    ``parameters`` overrides node parameters, ``{node_id: {parameter: value}}``; ``debug`` says where to stop. Returns
+    :func:`instance_result` with ``prefect_url``; a failed instance is a result, not an exception. Raises
+    INVALID_WORKFLOW_DEFINITION with the findings.
     """
     configured = configured or settings()
     async with surroundings(
         configured, engine=engine, roots=roots, on_event=on_event, announce=announce
     ) as around:
-        analysis = with_parameters(_analysis(target, around, configured), parameters or {})
-        flow = compile_workflow(analysis).flow
-        return await execute(flow, around, input=input, trigger=trigger)
+        analysis = _analysis(target, around, configured)
+        library = library_of(Path(analysis.file or ""), around.store)
+        analysis = with_parameters(analysis, parameters or {}, library)
+        flow = compile_workflow(analysis, optimised=debug is None).flow
+        with asking(around, debugger) as debugged:
+            return await execute(flow, debugged, input=input, trigger=trigger, analysis=analysis, debug=debug)
+
+
+@contextlib.contextmanager
+def asking(around: Surroundings, debugger: Debugger | None) -> Iterator[Surroundings]:
+    """The surroundings, in which ``debugger`` (if there is one) asks at breakpoints."""
+    if debugger is None:
+        yield around
+        return
+    with use(replace(around.environment, debugger=debugger)) as environment:
+        yield replace(around, environment=environment)
 
 
 async def execute(
-    flow: Any, around: Surroundings, *, input: Mapping[str, Any] | None, trigger: Mapping[str, Any] | None
+    flow: Any,
+    around: Surroundings,
+    *,
+    input: Mapping[str, Any] | None,
+    trigger: Mapping[str, Any] | None,
+    analysis: Analysis | None = None,
+    debug: Debug | None = None,
 ) -> dict[str, Any]:
-    """Persist an instance, run ``flow`` for it, and return its result."""
-    instance_id = await around.environment.journal.call(_persist, flow, around, input or {}, trigger or {})
-    call = {"input": dict(input or {}), "trigger": dict(trigger or {}), "instance_id": instance_id}
+    """Persist an instance, run ``flow`` for it, and return its result. The definition in ``analysis`` is kept, so that
+    the instance can be carried on."""
+    persist = around.environment.journal.once  # Asked again, it would be a second instance.
+    instance_id = await persist(_persist, flow, around, input or {}, trigger or {}, analysis, debug)
+    return await run_instance(
+        flow, around, instance_id, {"input": dict(input or {}), "trigger": dict(trigger or {})}
+    )
+
+
+async def run_instance(
+    flow: Any, around: Surroundings, instance_id: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Run ``flow`` for an instance that was persisted, and return its result."""
+    call = {**given, "instance_id": instance_id}
     try:
         if around.engine == "local":
             with contextlib.suppress(RealmError):  # It is journaled, and the result shows it.
@@ -70,7 +110,9 @@ async def execute(
     return {**result, "prefect_url": _flow_run_url(around, result)}
 
 
-def with_parameters(analysis: Analysis, parameters: Mapping[str, Mapping[str, Any]]) -> Analysis:
+def with_parameters(
+    analysis: Analysis, parameters: Mapping[str, Mapping[str, Any]], library: Library | None = None
+) -> Analysis:
     """The analysis of the same definition with some node parameters replaced; NOT_FOUND for an unknown node."""
     if not parameters:
         return analysis
@@ -86,7 +128,8 @@ def with_parameters(analysis: Analysis, parameters: Mapping[str, Mapping[str, An
                 hint=f"its nodes are {', '.join(nodes)}",
             )
         nodes[node_id]["parameters"] = {**nodes[node_id].get("parameters", {}), **values}
-    changed = analyze("workflow.json", text=json.dumps(document, ensure_ascii=False))
+    text = json.dumps(document, ensure_ascii=False)
+    changed = analyze(analysis.file or "workflow.json", text=text, library=library)
     changed.raise_for_errors()
     return changed
 
@@ -99,13 +142,8 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
-    if threading.current_thread() is not threading.main_thread():
+    with heard_by(interrupt):
         return asyncio.run(work)
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        return asyncio.run(work)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main(flow: Any) -> None:
@@ -145,34 +183,53 @@ def _analysis(target: Analysis | str | Path, around: Surroundings, configured: S
     if not isinstance(target, str | Path):
         analysis = target
     elif Path(target).is_file():
-        analysis = analyze(Path(target))
+        analysis = analyze(Path(target), library=library_of(Path(target), around.store))
     else:
         from .registration import registered
 
         found = registered(str(target), around.store, configured)
-        analysis = analyze("workflow.json", text=json.dumps(found.definition.document(), ensure_ascii=False))
+        document = json.dumps(found.definition.document(), ensure_ascii=False)
+        analysis = analyze("workflow.json", text=document, library=RegisteredWorkflows(around.store))
     analysis.raise_for_errors()
     return analysis
 
 
-def _persist(flow: Any, around: Surroundings, input: Mapping[str, Any], trigger: Mapping[str, Any]) -> str:
+def _persist(
+    flow: Any,
+    around: Surroundings,
+    input: Mapping[str, Any],
+    trigger: Mapping[str, Any],
+    analysis: Analysis | None,
+    debug: Debug | None,
+) -> str:
     from ..store import NewInstance
 
+    definition = analysis.definition if analysis is not None else None
+    digest = definition.hash.removeprefix("sha256:") if definition is not None else None
     new = NewInstance(
         workflow=flow.name,
         version=flow.version,
         input=dict(input),
         trigger_type=str(trigger.get("type") or "manual"),
         trigger_payload=trigger.get("payload"),
+        definition_hash=digest,
         claimed_by=around.environment.owner,  # Else a `realm serve` of the same database would run it too.
     )
-    return around.store.instances.create(new)[0].id
+    with around.store.transaction():
+        if analysis is not None and definition is not None and digest is not None:
+            source = Path(analysis.file).absolute() if analysis.file else None
+            kept = str(source) if source is not None and source.is_file() else None
+            around.store.definitions.keep(digest, definition.document(), kept)
+        made = around.store.instances.create(new)[0].id
+        if debug is not None:
+            debug.begin(around.store, made, by=person())
+        return made
 
 
 async def _surface(state: Any, instance_id: str, around: Surroundings) -> None:
     """Raise what kept the flow from reaching a verdict: without one, the result would be a lie."""
     instance = await around.environment.journal.instance(instance_id)
-    if not instance.status.terminal:
+    if not instance.status.terminal and instance.status not in _ASIDE:
         result = await state.result(raise_on_failure=False)
         if isinstance(result, BaseException):
             raise result

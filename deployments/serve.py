@@ -15,8 +15,12 @@ from ..compiler import analyze
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings
 from ..flows.environment import Event
+from ..flows.recovery.reconcile import Reconciler, use
+from .carrying import kept_flow
 from .dispatch import Dispatcher
 from .files import watch_files
+from .library import library_of
+from .reconciling import deploy_reconciler, pause_reconciler, reconciler_of, reconciling
 from .registration import Registered, all_registered, register, registered
 from .surroundings import Announce, Surroundings, surroundings
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORKER_PAUSE = 3.0
+"""Seconds until a Prefect worker that ended is started again."""
+
 
 @dataclass
 class Served:
@@ -32,6 +39,9 @@ class Served:
 
     around: Surroundings
     dispatcher: Dispatcher
+    reconciler: Reconciler
+    interval: float
+    """Seconds between the reconciler's passes."""
     workflows: list[Registered]
     watches: list[FolderWatch] = field(default_factory=list)
 
@@ -78,8 +88,16 @@ async def serving(
             announce("no workflow is registered: `realm register FILE`, or `realm serve FILE`")
         if engine != "local":
             await _deploy_all(workflows, around, announce)
-        dispatcher = Dispatcher(around, lambda name, version: _flow(name, version, around, configured))
-        served = Served(around, dispatcher, workflows)
+        dispatcher = Dispatcher(
+            around,
+            lambda name, version: _flow(name, version, around, configured),
+            carry=lambda instance: kept_flow(instance, around.store),
+        )
+        reconciler = stack.enter_context(use(reconciler_of(around, dispatcher, configured)))
+        if engine != "local":
+            await deploy_reconciler(configured.reconcile_interval)
+            stack.push_async_callback(pause_reconciler)
+        served = Served(around, dispatcher, reconciler, configured.reconcile_interval, workflows)
         for workflow in workflows:
             for watch in watch_files(workflow, around, dispatcher.wake, announce):
                 stack.push_async_callback(asyncio.to_thread, watch.stop)
@@ -111,21 +129,32 @@ def only_one(configured: Settings) -> Iterator[None]:
 
 async def _until_stopped(served: Served) -> None:
     async with asyncio.TaskGroup() as group:
+        prefect = served.around.engine != "local"
         group.create_task(served.dispatcher.run())
-        if served.around.engine != "local":
+        group.create_task(reconciling(served.reconciler, served.interval, scheduled=prefect))
+        if prefect:
             group.create_task(_warm_worker())
 
 
 async def _warm_worker() -> None:
-    """Flow runs that Prefect schedules or its UI starts, in this process."""
+    """Flow runs that Prefect schedules or its UI starts, in this process. It ends when its server is away for long, and
+    is started again."""
     from .worker import WORK_POOL, WarmWorker
 
-    await WarmWorker(work_pool_name=WORK_POOL, name="realm-serve", prefetch_seconds=5).start(printer=log.info)
+    while True:
+        worker = WarmWorker(work_pool_name=WORK_POOL, name="realm-serve", prefetch_seconds=5)
+        try:
+            await worker.start(printer=log.info)
+        except Exception as error:  # noqa: BLE001 - whatever Prefect raises then, an exception group among them
+            log.warning("the Prefect worker ended, and is started again: %s", error)
+        await asyncio.sleep(WORKER_PAUSE)
 
 
 def _register_all(files: Sequence[Path], around: Surroundings, configured: Settings) -> list[Registered]:
     for file in files:
-        register(analyze(file), around.store, configured, source=str(file))
+        register(
+            analyze(file, library=library_of(file, around.store)), around.store, configured, source=str(file)
+        )
     return all_registered(around.store, configured)
 
 

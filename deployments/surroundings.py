@@ -27,6 +27,10 @@ DRAIN_TIMEOUT = 10.0
 """Seconds that Prefect's server has to take the last logs and states."""
 
 
+PATIENCE = 5.0
+"""Seconds after which a run that only waits is put aside, where a dispatcher will carry it on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What was started or found: the environment that runs use, and where to look."""
@@ -68,14 +72,23 @@ async def surroundings(
         workers = "threads of this process"
         if engine == "local":
             runner = ThreadRunner()
+            stack.push_async_callback(runner.close)
         else:
+            from .supervision import watch, watched_server
+
             server, cluster = await _start(settings, stack, announce)
             prefect_url, dashboard, workers = server.url, cluster.dashboard_url, cluster.summary
             stack.enter_context(prefect_at(server.url))
             stack.push_async_callback(drain)
+            stack.enter_context(watched_server(settings, server, announce))
             runner = await DaskRunner.connect(cluster.address)
-        stack.push_async_callback(runner.close)
-        environment = Environment(journal, runner, settings, allowed, on_event, resumable)
+            stack.push_async_callback(runner.close)
+            watching = asyncio.create_task(watch(settings, cluster, runner, announce))
+            stack.push_async_callback(_ended, watching)
+        patience = PATIENCE if resumable else None
+        environment = Environment(journal, runner, settings, allowed, on_event, resumable, patience)
+        await journal.presence.announce(environment.owner, [str(root) for root in allowed])
+        stack.push_async_callback(journal.presence.leave)
         stack.enter_context(use(environment))
         stack.enter_context(_engine(engine))
         yield Surroundings(environment, store, engine, prefect_url, dashboard, workers)
@@ -101,6 +114,11 @@ async def _start(
     both = (asyncio.ensure_future(server()), asyncio.ensure_future(cluster()))
     await asyncio.wait(both)
     return both[0].result(), both[1].result()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 WORKER_TYPE = "mirror-realm"
 WORK_POOL = "mirror-realm"
+SYSTEM_FLOWS = frozenset({"mirror_realm.flows.recovery.flow.reconcile"})
+"""Flows of our own that deployments may name beside compiled workflows."""
 
 
 class WarmWorkerResult(BaseWorkerResult):
@@ -75,10 +77,25 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmWorkerResul
     async def kill_infrastructure(
         self, infrastructure_pid: str, configuration: BaseJobConfiguration, grace_seconds: int = 30
     ) -> None:
-        """Cancel the flow run's task; its instance is journaled as canceled."""
+        """Ask the instance of the flow run to end, as `realm instances cancel` does: were only the task cancelled, the
+        instance would be carried on. That is done where there is no instance, or it does not end in time."""
         if (task := self._running.get(infrastructure_pid)) is None:
             raise InfrastructureNotFound(f"flow run {infrastructure_pid} does not run in this worker")
+        if await _asked_to_end(infrastructure_pid):
+            await asyncio.wait({task}, timeout=grace_seconds)
         task.cancel()
+
+
+async def _asked_to_end(flow_run_id: str) -> bool:
+    from ..flows import control, environment
+
+    async with environment.current() as around:
+        journal, store = around.journal, around.journal.store
+        held = (await journal.call(store.runners.of_flow_runs, [flow_run_id])).get(flow_run_id)
+        if held is None or held.status.terminal:
+            return False
+        await journal.call(control.cancel, store, held.id, by="prefect")
+        return True
 
 
 def load_entrypoint(entrypoint: str | None) -> Any:
@@ -89,6 +106,8 @@ def load_entrypoint(entrypoint: str | None) -> Any:
     from prefect.flows import load_flow_from_entrypoint
 
     prefix = "mirror_realm.flows.compiled."
+    if entrypoint in SYSTEM_FLOWS:
+        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     # Whole, not only its beginning: Prefect takes anything with a colon for the path of a file.
     if not entrypoint or not re.fullmatch(re.escape(prefix) + r"[A-Za-z_]\w*\.[^\W\d]\w*", entrypoint):
         raise RealmError(

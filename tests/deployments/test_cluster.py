@@ -153,6 +153,16 @@ if __name__ == "__main__":
 """
 
 
+def test_a_worker_whose_nanny_is_gone_too_is_replaced(home):
+    """A nanny closes for good with a worker that dies while it starts, or that does not die in time."""
+    with open_cluster(load_settings({"MIRROR_REALM_HOME": str(home)}), processes=1) as opened:
+        client = opened.client
+        (before,) = client.scheduler_info()["workers"]
+        client.retire_workers([before], close_workers=True, remove=True)
+        eventually(lambda: client.scheduler_info()["workers"].keys() - {before}, seconds=60)
+        assert client.submit(os.getpid).result(timeout=30) > 0
+
+
 @pytest.fixture
 def parent(tmp_path, home):
     """Start a process that has a cluster; all of its descendants are seen to."""

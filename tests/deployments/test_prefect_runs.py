@@ -1,6 +1,7 @@
 """Runs as Prefect shows them, on a real server and a real Dask cluster: names, edges, states, retries, artifacts."""
 
 import asyncio
+import base64
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from mirror_realm.deployments.run import run_workflow
 from mirror_realm.deployments.serve import serve
 from mirror_realm.deployments.surroundings import prefect_at
 from mirror_realm.flows.results import instance_result
+from mirror_realm.flows.stopping import heard_by
 from mirror_realm.store import Store
 from mirror_realm.tasks.registry import registry
 
@@ -122,6 +124,70 @@ async def test_a_run_is_visible_in_prefect(prefect, tmp_path):
     )
     assert any("TRANSIENT_ERROR: attempt 1 fails" in row["message"] for row in logs)
     assert not any("Traceback" in row["message"] for row in logs)
+
+
+NESTED = """
+name: nested
+nodes:
+  - node_id: each
+    type: control/foreach
+    parameters: {items: [1, 2]}
+    body:
+      - node_id: fork
+        type: control/parallel
+        branches:
+          left: [{node_id: add, type: test/add, input: {value: "{{ item }}"}}]
+          right: [{node_id: pause, type: control/delay, parameters: {duration: 10ms}}]
+  - {node_id: stop, type: control/terminate, depends_on: each, parameters: {status: canceled, message: enough}}
+"""
+
+
+async def test_nodes_inside_nodes_are_task_runs_too(prefect, tmp_path):
+    path = tmp_path / "nested.yaml"
+    path.write_text(NESTED, encoding="utf-8")
+    result = await run_workflow(path)
+    assert (result["status"], result["error"]["message"]) == ("canceled", "enough")
+    inside = {"fork", "fork/left/add", "fork/right/pause"}
+    names = {f"each/{name}[{index}]" for name in inside for index in (0, 1)} | {"each", "stop"}
+    assert {name for name, row in result["nodes"].items() if row["status"] == "completed"} == names
+    assert result["nodes"]["each"]["output"][1]["fork"]["left"] == {"add": {"value": 3}}
+
+    flow_run = await ask(prefect, "GET", f"/flow_runs/{result['flow_run_id']}")
+    assert flow_run["state"]["type"] == "CANCELLED"
+    runs = await eventually(
+        lambda: task_runs(prefect, result["flow_run_id"]),
+        lambda rows: names <= {row["name"] for row in rows if row["state_type"] == "COMPLETED"},
+    )
+    assert len([row for row in runs if row["name"] in names]) == len(names)
+
+    # The picture shows what is inside, with the rounds counted.
+    found = await ask(
+        prefect, "POST", "/artifacts/filter", artifacts={"flow_run_id": {"any_": [result["flow_run_id"]]}}
+    )
+    (drawn,) = (one["data"] for one in found if one["key"] == "realm-graph")
+    svg = base64.b64decode(drawn.partition("base64,")[2].partition(")")[0]).decode()
+    assert all(f">{word}<" in svg for word in ("each", "fork", "left", "right", "add", "pause", "stop"))
+    assert svg.count(">completed · 2 done<") == len(inside)
+
+
+async def test_sigterm_is_for_whoever_runs_the_flow(prefect, tmp_path):
+    """Prefect would raise it in the middle of the run, and the instance would fail by it."""
+    path = tmp_path / "slow.yaml"
+    path.write_text("name: slow\nnodes:\n  - {node_id: w, type: control/delay, parameters: {duration: 2s}}\n")
+    heard = []
+    before = signal.getsignal(signal.SIGTERM)
+    with heard_by(lambda *_: heard.append(True)), Store.open(settings().database) as store:
+        task = asyncio.create_task(run_workflow(path))
+
+        async def at_work():
+            instances = store.instances.list()
+            return bool(instances and store.executions.for_instance(instances[0].id))
+
+        await eventually(at_work, bool)
+        os.kill(os.getpid(), signal.SIGTERM)
+        result = await task
+    assert (result["status"], heard) == ("completed", [True])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 async def test_a_failure_is_a_sentence_in_prefect_too(prefect, tmp_path):
