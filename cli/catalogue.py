@@ -57,7 +57,11 @@ def nodes(
 
 
 def schema(
-    node_type: str | None = None, /, *, output: Annotated[Path | None, Parameter(alias="-o")] = None
+    node_type: str | None = None,
+    /,
+    *,
+    tests: bool = False,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> int:
     """Print the JSON Schema of definitions, for completion and checks while you type.
 
@@ -65,10 +69,16 @@ def schema(
     ----------
     node_type
         The schema of this node type's parameters alone.
+    tests
+        The schema of test files (`*.test.yaml`).
     output
         A file to write instead of standard output.
     """
-    if node_type is None:
+    if tests:
+        from ..compiler.cases_schema import cases_schema
+
+        document = cases_schema()
+    elif node_type is None:
         document = workflow_schema()
     else:
         from ..tasks import registry

@@ -13,6 +13,7 @@ from .terminal import STDIN, color_wanted, terminal
 
 if TYPE_CHECKING:
     from ..compiler import Analysis
+    from ..compiler.verify.pool import Pool
 
 PICTURES = {
     ".svg": "svg",
@@ -32,6 +33,8 @@ def validate(
     format: Format = "text",
     json: bool = False,
     strict: bool = False,
+    watch: bool = False,
+    pool: tuple[str, ...] = (),
 ) -> int:
     """Check definitions: every finding with its place and the way out.
 
@@ -40,25 +43,72 @@ def validate(
     Parameters
     ----------
     files
-        YAML or JSON files; - reads standard input.
+        YAML or JSON files, or folders of them; - reads standard input.
     format
         How findings are written; sarif and github are for CI.
     json
         The same as --format json.
     strict
         Warnings count as errors.
+    watch
+        Check again whenever a file changes, until Ctrl-C.
+    pool
+        A worker that the definitions are to fit, as gpu=1,cpu=8,memory=16GiB; may be given several times, 4x before
+        one stands for four.
     """
-    from ..compiler.diagnostics import render
+    from . import watching
 
     if not files:
         faults.complain(
             terminal(), "name at least one definition", "for example: realm validate workflow.yaml"
         )
         return faults.USAGE
-    analyses = [read(file) for file in files]
-    findings = [d for analysis in analyses for d in analysis.diagnostics]
-    out = terminal()
     shown: Format = "json" if json else format
+    workers = _pool(pool)
+    if not watch:
+        found = watching.definition_files(files)
+        if not found:
+            faults.complain(terminal(), f"there is no definition in {', '.join(map(str, files))}")
+            return faults.INPUT_AT_FAULT
+        return (
+            faults.OK
+            if _report([read(file, workers) for file in found], shown, strict)
+            else faults.INPUT_AT_FAULT
+        )
+    if Path(STDIN) in files:
+        faults.complain(terminal(), "standard input cannot be watched", "name a file or a folder")
+        return faults.USAGE
+    try:
+        watching.watch(files, lambda analyses: _report_anew(analyses, shown, strict), workers)
+    except KeyboardInterrupt:
+        return faults.OK
+
+
+def _pool(workers: tuple[str, ...]) -> Pool | None:
+    from ..compiler.verify.pool import Pool
+
+    try:
+        return Pool.parse(workers) if workers else None
+    except ValueError as error:
+        raise RealmError(Code.INVALID_ARGUMENT, f"--pool: {error}") from None
+
+
+def _report_anew(analyses: list[Analysis], shown: Format, strict: bool) -> None:
+    """The findings on an empty screen, where there is one."""
+    out = terminal()
+    if out.stdout.isatty():
+        out.stdout.write("\x1b[2J\x1b[H")
+    _report(analyses, shown, strict)
+    out.say(f"watching {_count(len(analyses), 'definition')}; Ctrl-C ends it")
+    out.stdout.flush()
+
+
+def _report(analyses: list[Analysis], shown: Format, strict: bool) -> bool:
+    """Show every finding, and a line for each definition without one that counts; whether that is all of them."""
+    from ..compiler.diagnostics import render
+
+    out = terminal()
+    findings = [d for analysis in analyses for d in analysis.diagnostics]
     color = shown == "text" and color_wanted(out.stdout)
     if findings or shown in ("json", "sarif"):
         out.write(render(findings, shown, sources=_sources(analyses), color=color))
@@ -70,10 +120,18 @@ def validate(
         errors = sum(d.severity == "error" for d in findings)
         warnings = sum(d.severity == "warning" for d in findings)
         out.say(f"\n{_count(errors, 'error')}, {_count(warnings, 'warning')}")
-    return faults.INPUT_AT_FAULT if failed else faults.OK
+    return not failed
 
 
-def compile_(file: Path, /, *, output: Annotated[Path | None, Parameter(alias="-o")] = None) -> int:
+def compile_(
+    file: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    no_optimise: bool = False,
+    explain: bool = False,
+    json: bool = False,
+) -> int:
     """Print the Prefect flow that a definition becomes: the very source that is run.
 
     Parameters
@@ -82,18 +140,40 @@ def compile_(file: Path, /, *, output: Annotated[Path | None, Parameter(alias="-
         The definition.
     output
         A Python file to write; run it with `python flow.py`.
+    no_optimise
+        Every node and edge as the definition has them: nothing computed beforehand, left out or moved.
+    explain
+        Print what each pass of the optimiser did and why, instead of the flow.
+    json
+        The explanation as JSON.
     """
     from ..compiler import emit
 
+    if no_optimise and (explain or json):
+        hint = "leave out --no-optimise"
+        faults.complain(terminal(), "without the optimiser there is nothing to explain", hint)
+        return faults.USAGE
     if (analysis := checked(file)) is None:
         return faults.INPUT_AT_FAULT
-    source = emit(analysis)
-    if output is None:
-        terminal().write(source)
-    else:
+    source = emit(analysis, optimised=not no_optimise)
+    if output is not None:
         output.write_text(source, encoding="utf-8")
         terminal().say(f"wrote {output}")
+    if explain or json:
+        _explain(analysis, json=json)
+    elif output is None:
+        terminal().write(source)
     return faults.OK
+
+
+def _explain(analysis: Analysis, *, json: bool) -> None:
+    from ..compiler.explanation import explain
+
+    explanation = explain(analysis)
+    if json:
+        terminal().write_json(explanation.to_dict())
+    else:
+        terminal().write(explanation.text())
 
 
 def graph(
@@ -104,6 +184,8 @@ def graph(
     instance: str | None = None,
 ) -> int:
     """Draw a definition: as Mermaid to the terminal, or as a picture into a file.
+
+    Nodes with nodes inside, and sub-workflows, are frames around them.
 
     Parameters
     ----------
@@ -120,12 +202,18 @@ def graph(
     if (analysis := read(file)).graph is None or analysis.definition is None:
         checked(file)
         return faults.INPUT_AT_FAULT
-    picture = draw(analysis.graph, kind, _states(instance) if instance else None)
+    picture = draw(analysis, kind, _states(instance) if instance else None)
     if output is None:
         terminal().write(str(picture))
         return faults.OK
     output.write_bytes(picture if isinstance(picture, bytes) else picture.encode())
     terminal().say(f"wrote {output}")
+    if kind == "png":
+        from ..compiler.draw.png import unreadable
+
+        if unreadable(analysis):
+            hint = "install one, such as fonts-noto-cjk on Debian and Ubuntu, or write an .svg"
+            terminal().say(f"this machine has no font with Chinese characters: {hint}")
     return faults.OK
 
 
@@ -153,15 +241,18 @@ def _states(instance: str) -> dict[str, Any]:
     }
 
 
-def read(file: Path) -> Analysis:
-    """The analysis of a file, or of standard input."""
+def read(file: Path, pool: Pool | None = None) -> Analysis:
+    """The analysis of a file, or of standard input, held against a pool of workers if one is named."""
     import sys
 
     from ..compiler import analyze
 
     if str(file) == STDIN:
-        return analyze("<stdin>", text=sys.stdin.buffer.read())
-    return analyze(file)
+        return analyze("<stdin>", text=sys.stdin.buffer.read(), pool=pool)
+    from ..core.settings import settings
+    from ..deployments.library import library_of
+
+    return analyze(file, library=library_of(file, settings()), pool=pool)
 
 
 def checked(file: Path) -> Analysis | None:
@@ -185,10 +276,12 @@ def _sources(analyses: list[Analysis]) -> dict[str, str]:
 
 
 def _size(analysis: Analysis) -> str:
-    definition = analysis.definition
-    if definition is None:
+    """How many nodes and edges there are, those inside other nodes and those that a decision makes among them."""
+    if analysis.definition is None or analysis.scope is None:
         return ""
-    return f"{_count(len(definition.nodes), 'node')}, {_count(len(definition.edges), 'edge')}"
+    graphs = [scope.graph for scope in analysis.scope.walk()]
+    nodes, edges = sum(len(graph.nodes) for graph in graphs), sum(len(graph.edges) for graph in graphs)
+    return f"{_count(nodes, 'node')}, {_count(edges, 'edge')}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -28,6 +28,9 @@ ICONS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "red"),
     "canceled": ("■", "red"),
     "skipped": ("↷", "dim"),
+    "waiting": ("⏸", "yellow"),
+    "paused": ("⏸", "yellow"),
+    "compensating": ("↺", "yellow"),
 }
 """Status → its sign and colour."""
 
@@ -47,11 +50,19 @@ class Progress(Protocol):
         ...
 
 
-def progress(terminal: Terminal, nodes: Sequence[tuple[str, str]], *, silent: bool = False) -> Progress:
-    """The right display for ``terminal``. ``nodes`` are ``(node id, node type)`` in order."""
+def progress(
+    terminal: Terminal,
+    nodes: Sequence[tuple[str, str]],
+    *,
+    silent: bool = False,
+    debugging: bool = False,
+) -> Progress:
+    """The right display for ``terminal``. ``nodes`` are ``(node id, node type)`` in order. ``debugging``: a person is
+    asked between its lines."""
     if silent or terminal.quiet:
         return Silent()
-    return LiveProgress(terminal, nodes) if terminal.interactive else PlainProgress(terminal)
+    live = terminal.interactive and not debugging
+    return LiveProgress(terminal, nodes) if live else PlainProgress(terminal, stops=not debugging)
 
 
 class Silent:
@@ -70,8 +81,9 @@ class Silent:
 class PlainProgress:
     """One line per change of a node's status, for logs and pipes."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, *, stops: bool = True) -> None:
         self._terminal = terminal
+        self._stops = stops
         self._shown: dict[str, tuple[str, int]] = {}
         self._lock = threading.Lock()
 
@@ -82,8 +94,14 @@ class PlainProgress:
         """Nothing to put away."""
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Write a line when the event changes a node's status or attempt."""
-        if event.get("type") != "node":
+        """Write a line when the event changes a node's status or attempt; of a loop's rounds, only what fails. Where it
+        stops at a breakpoint, too, unless somebody is asked there."""
+        if event.get("stopped"):
+            where = f"[{event['iteration']}]" if event.get("iteration") else ""
+            if self._stops:
+                self._terminal.say(f"■ {event.get('node_id')}{where} stopped before it ({event['stopped']})")
+            return
+        if event.get("type") != "node" or (event.get("iteration") and event.get("status") not in _TROUBLE):
             return
         node, status = str(event.get("node_id")), str(event.get("status"))
         attempt = int(event.get("attempt") or 0)
@@ -92,6 +110,9 @@ class PlainProgress:
                 return
             self._shown[node] = (status, attempt)
         self._terminal.say(line(event))
+
+
+_TROUBLE = ("retrying", "failed")
 
 
 class ServeLog:
@@ -112,7 +133,7 @@ class ServeLog:
                 text += f" in {format_duration(round(event['duration'], 2))}"
             text += f": {error.get('code')}: {error.get('message')}" if error else ""
             self._terminal.say(f"{moment} {text}")
-        elif event.get("status") in ("retrying", "failed"):
+        elif event.get("status") in _TROUBLE:
             self._terminal.say(f"{moment} {line(event)}  {event.get('instance_id')}")
 
 
@@ -151,8 +172,8 @@ class LiveProgress:
             self._live.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Update the node's row."""
-        if event.get("type") != "node":
+        """Update the node's row; the rounds of a loop are its own row's progress."""
+        if event.get("type") != "node" or event.get("iteration"):
             return
         with self._lock:
             row = self._rows.setdefault(str(event.get("node_id")), _Row(""))
@@ -198,7 +219,8 @@ def line(event: Mapping[str, Any]) -> str:
     '✓ a completed in 1.5s on w0 (attempt 2)'
     """
     status = str(event.get("status"))
-    text = f"{ICONS.get(status, ('?', ''))[0]} {event.get('node_id')} {status}"
+    where = f"[{event['iteration']}]" if event.get("iteration") else ""
+    text = f"{ICONS.get(status, ('?', ''))[0]} {event.get('node_id')}{where} {status}"
     if isinstance(event.get("duration"), int | float) and status in ("completed", "failed", "canceled"):
         text += f" in {format_duration(round(event['duration'], 2))}"
     if event.get("worker"):

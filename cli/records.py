@@ -21,7 +21,9 @@ Status = Literal[
 ]
 
 instances = App(
-    name="instances", help="The runs of workflows: list them, look into one.", help_format="plaintext"
+    name="instances",
+    help="The runs of workflows: list them, look into one, steer it, follow what it did.",
+    help_format="plaintext",
 )
 
 
@@ -92,7 +94,7 @@ def list_(
     from ..core.status import InstanceStatus
 
     wanted = InstanceStatus(status) if status else None
-    with _store() as store:
+    with opened() as store:
         found = store.instances.list(wanted, workflow, limit=limit)
         total = store.instances.count(wanted, workflow)
     out = terminal()
@@ -122,7 +124,7 @@ def show(id: str | None = None, /, *, json: bool = False) -> int:
     from ..flows.results import instance_result
     from .results import show_result
 
-    with _store() as store:
+    with opened() as store:
         result = instance_result(store, find(store, id).id)
     out = terminal()
     if json:
@@ -132,7 +134,8 @@ def show(id: str | None = None, /, *, json: bool = False) -> int:
     return faults.OK
 
 
-def _store() -> Store:
+def opened() -> Store:
+    """The configured store."""
     from ..core.settings import settings
     from ..store import Store
 

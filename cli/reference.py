@@ -32,6 +32,7 @@ State lies in the nearest `.realm` folder of the working directory and those abo
 
 def pages() -> dict[str, str]:
     """Every generated page: path under ``docs/`` → its text. Of this package's node types, without plugins."""
+    from ..compiler.cases_schema import cases_schema
     from ..compiler.schema import definition_schema
     from ..tasks.catalogue import builtin, catalogue_markdown
     from .states import states_page
@@ -41,6 +42,7 @@ def pages() -> dict[str, str]:
         "cli.md": cli_page(),
         "execution.md": states_page(),
         "nodes.md": catalogue_markdown(types),
+        "schema/test.schema.json": json.dumps(cases_schema(), ensure_ascii=False, indent=2) + "\n",
         "schema/workflow.schema.json": json.dumps(definition_schema(types), ensure_ascii=False, indent=2)
         + "\n",
     }
@@ -60,14 +62,16 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-def command_paths(app: App, name: str) -> Iterator[tuple[str, ...]]:
-    """The command ``name``, or its subcommands where it has some."""
-    inner = app[name]
+def command_paths(app: App, *names: str) -> Iterator[tuple[str, ...]]:
+    """The command that ``names`` lead to, or its subcommands where it has some."""
+    inner = app
+    for name in names:
+        inner = inner[name]
     children = [child for child in inner if not child.startswith("-")]
     if not children:
-        yield (name,)
+        yield names
     for child in children:
-        yield (name, child)
+        yield from command_paths(app, *names, child)
 
 
 def help_text(app: App, path: tuple[str, ...]) -> str:

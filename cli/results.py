@@ -26,14 +26,39 @@ def show_result(terminal: Terminal, result: Mapping[str, Any], *, ran_here: bool
     console.print(headline(result))
     console.print()
     console.print(node_table(result.get("nodes") or {}))
+    for line in left_out(result):
+        console.print(Text(line, style="dim"))
     if result.get("error"):
         _show_error(console, result["error"])
+    if result.get("stops"):
+        _show_stops(console, result)
+    elif again := _GOES_ON.get(str(result.get("status"))):
+        console.print(Text.assemble((f"\n{again:<10}", "dim"), command(again, result)))
     if result.get("output"):
         console.print(Text("\noutput", style="bold"))
         for key, value in lines(result["output"]):
             console.print(Text.assemble((key, "dim"), _text(value)), soft_wrap=True)
     if ran_here and not terminal.quiet:
         _show_next(console, result)
+
+
+_GOES_ON = {"failed": "retry", "canceled": "retry", "paused": "resume"}
+"""The command that lets an instance go on, by its status."""
+
+
+def _show_stops(console: Any, result: Mapping[str, Any]) -> None:
+    from .debugger import stands
+
+    console.print()
+    for line in stands(result):
+        console.print(Text.assemble(("■ ", "yellow"), line))
+    for verb in ("step", "continue", "vars"):
+        console.print(Text.assemble((f"{verb:<10}", "dim"), command(verb, result)))
+
+
+def command(verb: str, result: Mapping[str, Any]) -> str:
+    """The command line of ``realm instances`` that does ``verb`` to the instance."""
+    return f"{invocation()} instances {verb} {result['instance_id']}"
 
 
 def headline(result: Mapping[str, Any]) -> Text:
@@ -67,6 +92,19 @@ def node_table(nodes: Mapping[str, Mapping[str, Any]]) -> Table:
             Text(str(remark or ""), style="dim"),
         )
     return table
+
+
+def left_out(result: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each node of a loop whose rounds are too many to be shown."""
+    shown = {str(name).partition("[")[0] for name in result.get("nodes") or {} if str(name).endswith("]")}
+    total = sum(sum(counts.values()) for counts in (result.get("rounds") or {}).values())
+    listed = sum(str(name).endswith("]") for name in result.get("nodes") or {})
+    if listed >= total:
+        return
+    for node_id, counts in result["rounds"].items():
+        numbers = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        first = "; the first that failed are above" if node_id in shown else ""
+        yield f"   {node_id}: {numbers}{first}"
 
 
 def lines(value: Any, indent: int = 1) -> Iterator[tuple[str, str]]:
@@ -137,7 +175,9 @@ def _show_error(console: Any, error: Mapping[str, Any]) -> None:
     )
     details = error.get("details") or {}
     place = " ".join(
-        f"{key.replace('_', ' ')} {details[key]}" for key in ("node_id", "at", "worker") if details.get(key)
+        f"{key.removesuffix('_id')} {details[key]}"
+        for key in ("node_id", "iteration", "attempt", "at", "worker")
+        if details.get(key)
     )
     if place:
         console.print(Text(f"  in {place}", style="dim"))
@@ -149,9 +189,7 @@ def _show_next(console: Any, result: Mapping[str, Any]) -> None:
     console.print()
     if result.get("artifacts"):
         console.print(Text(f"{len(result['artifacts'])} artifacts are kept; --json lists them", style="dim"))
-    console.print(
-        Text.assemble(("journal   ", "dim"), f"{invocation()} instances show {result['instance_id']}")
-    )
+    console.print(Text.assemble(("journal   ", "dim"), command("show", result)))
     if url := result.get("prefect_url"):
         console.print(Text.assemble(("prefect   ", "dim"), str(url)), soft_wrap=True)
         if not _answers(str(url)):

@@ -15,6 +15,7 @@ from .terminal import STDIN, Terminal, terminal
 
 if TYPE_CHECKING:
     from ..compiler import Analysis
+    from ..flows.stepping import Debug
 
 Pairs = Annotated[tuple[str, ...], Parameter(metavar="KEY=VALUE")]
 
@@ -28,12 +29,19 @@ def run(
     set: Pairs = (),
     engine: Literal["prefect", "local"] = "prefect",
     root: tuple[Path, ...] = (),
+    step: bool = False,
+    break_: Annotated[tuple[str, ...], Parameter(name="--break", metavar="NODE")] = (),
+    no_breakpoints: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Run one instance of a workflow here and now, and show what came out.
 
-    Exits with 0 only when the instance completed, with 1 when it failed through its input, with 3 otherwise.
+    At a breakpoint you are asked what to do; without a terminal, the instance waits until `realm instances step` or
+    `continue`.
+
+    Exits with 0 only when the instance completed, was paused or stands at a breakpoint; with 1 when it failed through
+    its input, with 3 otherwise.
 
     Parameters
     ----------
@@ -50,6 +58,12 @@ def run(
         prefect (the default) tracks the run on a Prefect server; local keeps only the journal and starts at once.
     root
         Another folder that nodes may read and write, repeatable. The definition's own folder always may.
+    step
+        Stop before every node.
+    break_
+        Stop before this node, repeatable; each/resize is one inside a loop, each/resize[7] one round of it.
+    no_breakpoints
+        Pass the nodes with breakpoint: true.
     dry_run
         Check the definition and the input, show what would run, and stop.
     json
@@ -67,7 +81,8 @@ def run(
         if not folder.is_dir():
             raise RealmError(Code.INVALID_ARGUMENT, f"--root {folder} is not a folder")
     out = terminal()
-    result = _execute(out, analysis, given, parameters, engine, roots, silent=json)
+    debug = _debug(analysis, step, break_, no_breakpoints)
+    result = _execute(out, analysis, given, parameters, engine, roots, silent=json, debug=debug)
     if json:
         out.write_json(result)
     else:
@@ -77,21 +92,22 @@ def run(
     return exit_code(result)
 
 
-def instance_input(pairs: Sequence[str], file: Path | None = None) -> dict[str, Any]:
-    """The instance's input from a file and ``key=value`` pairs, the pairs on top.
+def instance_input(pairs: Sequence[str], file: Path | None = None, option: str = "--input") -> dict[str, Any]:
+    """An object, such as the instance's input, from a file and ``key=value`` pairs, the pairs on top; ``option`` is
+    what errors call it.
 
     >>> instance_input(["a.b=1", "name=照片 1.jpg", "on=true", 'text="1"'])
     {'a': {'b': 1}, 'name': '照片 1.jpg', 'on': True, 'text': '1'}
     """
-    given: dict[str, Any] = _load(file) if file is not None else {}
+    given: dict[str, Any] = _load(file, option) if file is not None else {}
     for pair in pairs:
-        path, value = _pair(pair, "--input", "file_path=photo.jpg")
+        path, value = _pair(pair, option, "file_path=photo.jpg")
         target = given
         for key in path[:-1]:
             inner = target.setdefault(key, {})
             if not isinstance(inner, dict):
                 raise RealmError(
-                    Code.INVALID_ARGUMENT, f"--input {pair}: {key} already has a value that is no object"
+                    Code.INVALID_ARGUMENT, f"{option} {pair}: {key} already has a value that is no object"
                 )
             target = inner
         target[path[-1]] = value
@@ -115,10 +131,10 @@ def node_parameters(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
-    """0 for a completed instance; else whose fault its error is."""
+    """0 for an instance that completed, or rests until it is resumed; else whose fault its error is."""
     from ..core.errors import POLICIES, ErrorRecord
 
-    if result.get("status") == "completed":
+    if result.get("status") in ("completed", "paused") or result.get("stops"):
         return faults.OK
     error = ErrorRecord.from_dict(result.get("error") or {})
     return faults.INPUT_AT_FAULT if POLICIES[error.code].user_fault else faults.SYSTEM_AT_FAULT
@@ -161,14 +177,18 @@ def _execute(
     roots: tuple[Path, ...],
     *,
     silent: bool,
+    debug: Debug | None,
 ) -> dict[str, Any]:
+    from .debugger import Prompt, interactive
     from .logs import engines_quiet
     from .progress import progress
 
     definition = analysis.definition
     assert definition is not None
     say: Callable[[str], None] = (lambda line: None) if silent else out.say
-    display = progress(out, [(node.node_id, node.type) for node in definition.nodes], silent=silent)
+    asks = not silent and interactive(out) and (debug is not None or _has_breakpoints(analysis))
+    nodes = [(node.node_id, node.type) for node in definition.nodes]
+    display = progress(out, nodes, silent=silent, debugging=asks)
     with engines_quiet(out):
         from ..deployments.run import run_to_end, run_workflow
 
@@ -182,8 +202,23 @@ def _execute(
                     roots=roots,
                     on_event=display,
                     announce=say,
+                    debug=debug,
+                    debugger=Prompt(out) if asks else None,
                 )
             )
+
+
+def _debug(analysis: Analysis, step: bool, nodes: Sequence[str], ignoring: bool) -> Debug | None:
+    """What the run is debugged with, if it is. NOT_FOUND for a breakpoint before no node."""
+    from ..flows.stepping import Debug, checked_breakpoints
+
+    debug = Debug(step, checked_breakpoints(nodes, analysis.node_keys()) if nodes else (), ignoring)
+    return debug if debug.wanted else None
+
+
+def _has_breakpoints(analysis: Analysis) -> bool:
+    parts = (analysis, *analysis.subworkflows.values())
+    return any(node.breakpoint for one in parts if one.definition for _, node in one.definition.walk())
 
 
 def _plan(
@@ -247,7 +282,7 @@ def _pair(text: str, option: str, example: str) -> tuple[list[str], Any]:
         return path, value
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path, option: str) -> dict[str, Any]:
     text = file.read_text(encoding="utf-8")
     try:
         if file.suffix == ".json":
@@ -257,9 +292,9 @@ def _load(file: Path) -> dict[str, Any]:
 
             value = YAML(typ="safe", pure=True).load(text)
     except Exception as error:  # noqa: BLE001 - ruamel raises many types; each means that the file is not right
-        raise RealmError(Code.INVALID_ARGUMENT, f"--input-file {file}: {error}") from None
+        raise RealmError(Code.INVALID_ARGUMENT, f"{option}-file {file}: {error}") from None
     if not isinstance(value, dict):
         raise RealmError(
-            Code.INVALID_ARGUMENT, f"--input-file {file} must hold an object, as in {{file_path: photo.jpg}}"
+            Code.INVALID_ARGUMENT, f"{option}-file {file} must hold an object, as in {{file_path: photo.jpg}}"
         )
     return value

@@ -110,6 +110,8 @@ def serve(
 
 async def _until_signalled(work: Awaitable[None]) -> int:
     """Run ``work``; the first Ctrl-C or SIGTERM ends it in order, one that comes :data:`PATIENCE` later at once."""
+    from ..flows.stopping import heard_by
+
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     stopped = False
@@ -130,7 +132,9 @@ async def _until_signalled(work: Awaitable[None]) -> int:
     for number in STOPS:
         loop.add_signal_handler(number, stop)
     try:
-        await task
+        # The loop hears of a signal whoever handles it; it only must not be raised in the middle of a run.
+        with heard_by(lambda *_: None):
+            await task
     except asyncio.CancelledError:
         if not stopped:
             raise

@@ -87,8 +87,7 @@ def test_standard_input_is_a_file_too(monkeypatch, capsys):
 def test_strict_makes_warnings_count(tmp_path, capsys):
     file = tmp_path / "w.yaml"
     text = (EXAMPLE / "workflow.yaml").read_text(encoding="utf-8")
-    unknown = text.replace("parameters:\n      bucket", "breakpoint: true\n    parameters:\n      bucket")
-    file.write_text(unknown, encoding="utf-8")
+    file.write_text(f"{text}\nconcurrency: {{max_instances: 2}}\n", encoding="utf-8")
     assert run(["validate", str(file)]) == 0
     assert "warning" in capsys.readouterr().out
     assert run(["validate", "--strict", str(file)]) == 1
@@ -187,3 +186,17 @@ def test_the_schema_accepts_the_examples_and_refuses_a_typo(tmp_path, capsys):
 )
 def test_types_in_words(schema, words):
     assert type_of(schema, {}) == words
+
+
+def test_a_pool_that_a_definition_does_not_fit(tmp_path, capsys):
+    file = tmp_path / "w.yaml"
+    file.write_text(
+        "name: w\ntriggers: [{type: manual}]\nnodes:\n"
+        "  - {node_id: 增强, type: ai/image-enhance, resources: {gpu: required}}\n",
+        encoding="utf-8",
+    )
+    assert run(["validate", str(file), "--pool", "gpu=1,cpu=8", "--pool", "4x cpu=4"]) == 0
+    assert run(["validate", str(file), "--pool", "cpu=8,memory=16GiB"]) == 1
+    assert "error MR402: node '增强' requires a GPU" in capsys.readouterr().out
+    assert run(["validate", str(file), "--pool", "eight cores"]) == 1
+    assert "write for example gpu=1" in capsys.readouterr().err

@@ -164,7 +164,7 @@ def test_a_failure_tells_why_where_and_what_next():
     shown = written.getvalue()
     for part in (
         "DATA_CORRUPTED: the photo is cut off",
-        "node id a at workflow.yaml:14:5",
+        "in node a at workflow.yaml:14:5",
         "= copy it again",
     ):
         assert part in shown
