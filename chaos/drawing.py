@@ -1,0 +1,163 @@
+"""Drawing definitions and the outcomes of their nodes from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from mirror_realm.core.errors import POLICIES, Code
+
+from .definitions import (
+    ALWAYS,
+    Block,
+    Branch,
+    Delay,
+    Diamond,
+    Each,
+    Fork,
+    Outcome,
+    Part,
+    Rescue,
+    Rounds,
+    Transaction,
+    Work,
+)
+from .oracle import expected
+
+RETRYABLE = [code.value for code in Code if POLICIES[code].retryable]
+CODES = [code.value for code in Code]
+DEEPEST = 2
+MOST_NODES = 45
+
+
+class Drawer:
+    """Draws one definition. ``slack`` are the attempts that a node has beyond those that were drawn to fail, for faults
+    that cost a node an attempt; ``failing`` is how often a node fails for good."""
+
+    def __init__(self, random: random.Random, *, slack: int = 0, failing: float = 0.05) -> None:
+        self._random = random
+        self._slack = slack
+        self._failing = failing
+        self._number = 0
+
+    def definition(self) -> Part:
+        """The workflow's own nodes: three to five blocks, that come to :data:`MOST_NODES` executions at most."""
+        while True:
+            part = [self._block(0) for _ in range(self._random.randint(3, 5))]
+            if len(expected(part).nodes) <= MOST_NODES:
+                return part
+
+    def _id(self, word: str) -> str:
+        self._number += 1
+        return f"{word}-{self._number}"
+
+    def _block(self, depth: int, *, rounds: int = 0) -> Block:
+        simple: list[Callable[[int, int], Block]] = [
+            self._any_work,
+            self._diamond,
+            self._branch,
+            self._rescue,
+        ]
+        deep: list[Callable[[int, int], Block]] = [self._each, self._loop, self._fork, self._transaction]
+        weights = [3, 2, 2, 1] + ([2, 2, 2, 3] if depth < DEEPEST else [0, 0, 0, 0])
+        if depth == 0 and self._random.random() < 0.05:
+            return Delay(self._id("delay"), round(self._random.uniform(0.1, 0.6), 2))
+        make = self._random.choices([*simple, *deep], weights)[0]
+        return make(depth, rounds)
+
+    def _part(self, depth: int, rounds: int) -> Part:
+        most = 2 if depth > 1 or rounds > 3 else 3
+        return [self._block(depth, rounds=rounds) for _ in range(self._random.randint(1, most))]
+
+    def _outcome(self, *, may_fail: bool = True, quick: bool = False) -> Outcome:
+        draw = self._random
+        attempts = draw.randint(1, 3) + self._slack
+        longest = 0.02 if quick else 0.08
+        outcome = Outcome(
+            attempts=attempts,
+            before=round(draw.uniform(0, longest), 3),
+            after=round(draw.uniform(0, longest), 3),
+            kilobytes=draw.choice([0, 0, 0, 0, 1, 64, 400]),
+        )
+        if may_fail and draw.random() < self._failing:
+            return replace(outcome, fails=ALWAYS, code=draw.choice(CODES))
+        most = attempts - 1 - self._slack
+        if most > 0 and draw.random() < 0.3:
+            return replace(outcome, fails=draw.randint(1, most), code=draw.choice(RETRYABLE))
+        return outcome
+
+    def _work(self, word: str, rounds: int, *, may_fail: bool = True) -> Work:
+        draw = self._random
+        by_round: dict[int, int] = {}
+        outcome = self._outcome(may_fail=may_fail and not rounds, quick=rounds > 3)
+        if rounds and may_fail and draw.random() < self._failing * 2:
+            by_round = {draw.randrange(rounds): ALWAYS}
+        undo = None
+        if draw.random() < 0.25:
+            undo = self._outcome(may_fail=draw.random() < 0.2, quick=True)
+            undo = replace(undo, kilobytes=0, attempts=outcome.attempts)
+            if undo.fails != ALWAYS:  # The step's retry rule is that of undoing it.
+                undo = replace(undo, fails=min(undo.fails, max(0, outcome.attempts - 1 - self._slack)))
+        passes = draw.choice(["", "", "", "", "ignore", "fail_on_error", "fallback"])
+        score = draw.choice([10, 59, 60, 90])
+        return Work(
+            self._id(word),
+            outcome,
+            draw.random() < 0.8,
+            may_fail and draw.random() < 0.03,
+            passes,
+            undo,
+            by_round,
+            score,
+        )
+
+    def _any_work(self, depth: int, rounds: int) -> Work:
+        return self._work("work", rounds)
+
+    def _diamond(self, depth: int, rounds: int) -> Diamond:
+        sides = [
+            replace(self._work("side", rounds), guarded=False) for _ in range(self._random.randint(2, 3))
+        ]
+        first = replace(self._work("first", rounds), guarded=False)
+        join = self._random.choice(["all", "any", 2])
+        return Diamond(first, sides, self._work("last", rounds), join)
+
+    def _branch(self, depth: int, rounds: int) -> Branch:
+        first = replace(self._work("ask", rounds, may_fail=False), guarded=False, passes="")
+        last = self._work("last", rounds)
+        return Branch(first, self._way("high", rounds), self._way("low", rounds), last)
+
+    def _way(self, word: str, rounds: int) -> Work:
+        return replace(self._work(word, rounds), guarded=False)
+
+    def _rescue(self, depth: int, rounds: int) -> Rescue:
+        first = replace(
+            self._work("try", 0, may_fail=False), guarded=False, passes="", undo=None, by_round={}
+        )
+        if self._random.random() < 0.6:
+            first = replace(
+                first, outcome=replace(first.outcome, fails=ALWAYS, code=self._random.choice(CODES))
+            )
+        return Rescue(
+            first, self._way("then", rounds), self._way("rescue", rounds), self._work("last", rounds)
+        )
+
+    def _each(self, depth: int, rounds: int) -> Each:
+        count = self._random.randint(1, 6)
+        body = self._part(depth + 1, count)
+        mode = self._random.choice(["fail", "fail", "collect", "ignore"])
+        results = self._random.choice(["list", "list", "file", "none"])
+        return Each(self._id("each"), count, body, mode, self._random.randint(1, 4), results)
+
+    def _loop(self, depth: int, rounds: int) -> Rounds:
+        count = self._random.randint(1, 4)
+        return Rounds(self._id("loop"), count, self._part(depth + 1, count), self._random.random() < 0.3)
+
+    def _fork(self, depth: int, rounds: int) -> Fork:
+        branches = {f"way_{n}": self._part(depth + 1, rounds) for n in range(self._random.randint(2, 3))}
+        return Fork(self._id("fork"), branches, self._random.random() < 0.5)
+
+    def _transaction(self, depth: int, rounds: int) -> Transaction:
+        body = [*self._part(depth + 1, rounds), self._work("step", rounds)]
+        return Transaction(self._id("tx"), body, self._random.random() < 0.4)
