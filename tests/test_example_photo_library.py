@@ -1,0 +1,58 @@
+"""The photo library, with a model: every photo is found by words, and nothing is embedded twice.
+
+The model is real but tiny, with random weights: that all photos are found is proven, not which comes first.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mirror_realm.cli.app import run
+from mirror_realm.core.settings import settings
+from tests import clip_models
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "photo-library"
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch, home):
+    """A copy of the example, and a model to search with."""
+    folder = tmp_path / "照片库"
+    shutil.copytree(EXAMPLE, folder)
+    monkeypatch.chdir(folder)
+    clip_models.make(settings().model_folder)
+    return folder
+
+
+def index(capsys, path: Path) -> dict:
+    arguments = ["--input", f"file_path={path}", "--set", "understand.model=tiny"]
+    code = run(["run", "workflow.yaml", "--engine", "local", "--json", *arguments])
+    result = json.loads(capsys.readouterr().out)
+    assert code == 0, result["error"]
+    return result
+
+
+def found(capsys, *arguments: str) -> dict[str, float]:
+    assert run(["media", "search", *arguments, "--json"]) == 0
+    return {one["name"]: one["similarity"] for one in json.loads(capsys.readouterr().out)}
+
+
+def test_a_folder_is_found_by_words_and_by_pictures(library, capsys):
+    photos = sorted((library / "photos").iterdir())
+    assert [index(capsys, photo)["output"]["searchable"] for photo in photos] == [True] * 3
+    names = {photo.name for photo in photos}
+    assert found(capsys, "red car").keys() == names
+    assert len(found(capsys, "red car", "--limit", "1")) == 1
+    assert found(capsys, "--image", "photos/car.jpg").keys() == names - {"car.jpg"}
+
+    photos[0].rename(moved := photos[0].with_name("改名.jpg"))
+    again = index(capsys, moved)["nodes"]
+    assert again["understand"]["output"]["cached"]
+    assert again["prepare"]["cached"]
+    assert len(found(capsys, "red car")) == 3
+    assert run(["media", "report"]) == 0
+    assert "改名.jpg" in (library / "media-report.html").read_text(encoding="utf-8")
