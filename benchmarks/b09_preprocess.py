@@ -31,6 +31,7 @@ from mirror_realm.tasks.artifacts import ArtifactStore  # noqa: E402
 from mirror_realm.tasks.context import NodeContext  # noqa: E402
 from mirror_realm.tasks.image import image_preprocess  # noqa: E402
 from mirror_realm.tasks.imaging.pipeline import Options, prepare  # noqa: E402
+from mirror_realm.tasks.workdirs import Workdir  # noqa: E402
 
 SIZES = {2: (1632, 1224, 1024), 12: (4032, 3024, 2048), 24: (6000, 4000, 4096)}
 """Megapixels → width and height as stored, and the box to fit into."""
@@ -76,7 +77,14 @@ def the_node(path: Path, folder: Path, box: int) -> None:
     """The whole node, artifact and all."""
     configured = Settings(home=folder / "home")
     context = NodeContext(
-        "key", "inst", "node", 1, folder / "work", ArtifactStore.open(configured), configured, roots=(folder,)
+        "key",
+        "inst",
+        "node",
+        1,
+        Workdir(folder, "work"),
+        ArtifactStore.open(configured),
+        configured,
+        roots=(folder,),
     )
     parameters: Any = image_preprocess.parameters(format="jpeg", max_size=box)
     image_preprocess(parameters, image_preprocess.input(file_path=str(path)), context)
