@@ -70,7 +70,9 @@ def test_every_command_is_in_the_reference():
             assert f"### `realm {' '.join(path)}`" in page
 
 
-@pytest.mark.parametrize("name", ["cli.md", "nodes.md", "schema/workflow.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["cli.md", "nodes.md", "schema/test.schema.json", "schema/workflow.schema.json"]
+)
 def test_generated_pages_are_current(name):
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run `make docs`"
