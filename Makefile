@@ -7,8 +7,13 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 EXAMPLE := examples/nas-photo-processing
 PYTEST_ARGS ?=
+SEED ?= 1
+TRIALS ?= 20
+JOBS ?= 1
+CHAOS_RESULTS ?= chaos/results/campaign.jsonl
+NIGHT_RESULTS ?= chaos/results/nights.jsonl
 
-.PHONY: help env demo test lint format bench docs constraints clean
+.PHONY: help env demo test lint format bench chaos chaos-night chaos-report docs constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -37,6 +42,15 @@ bench: .venv/.installed-all ## every benchmark; results go to benchmarks/results
 bench-%: .venv/.installed-all ## one benchmark, as in make bench-startup
 	$(BIN)/python benchmarks/run.py $*
 
+chaos: .venv/.installed-all ## random definitions, faults at random times, and what must hold: SEED=, TRIALS=, JOBS=
+	$(BIN)/python -m chaos --seed $(SEED) --trials $(TRIALS) --jobs $(JOBS) --results $(CHAOS_RESULTS)
+
+chaos-night: .venv/.installed-all ## 2,000 instances of ten nodes, nodes that fail, a kill every 30 s
+	$(BIN)/python -m chaos.long_night --results $(NIGHT_RESULTS)
+
+chaos-report: .venv/.installed-all ## docs/chaos-report.md of what `make chaos` and `make chaos-night` found
+	$(BIN)/python -m chaos.report $(CHAOS_RESULTS) --nights $(NIGHT_RESULTS)
+
 docs: .venv/.installed-all ## regenerate docs/cli.md, docs/nodes.md and the JSON Schema
 	$(BIN)/python -m mirror_realm.cli.reference
 
@@ -57,5 +71,5 @@ clean: ## remove .venv, caches and build leftovers
 	@touch $@
 
 .venv/.installed-all: pyproject.toml constraints.txt .ci/env
-	@bash .ci/env ai verify dev
+	@bash .ci/env ai restore media verify lsp dev
 	@touch .venv/.installed-core $@

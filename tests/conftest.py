@@ -3,9 +3,14 @@
 import os
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from mirror_realm.core.settings import settings
 from mirror_realm.tasks.registry import registry
+
+# How long an example takes says how busy the machine is, not whether the example is right.
+hypothesis_settings.register_profile("realm", deadline=None)
+hypothesis_settings.load_profile("realm")
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ GROWTH = 32
 """Channels that each dense layer adds; fixed in spandrel's RRDBNet."""
 
 
-def _rrdbnet(features: int, blocks: int, ups: int, channels_in: int, make: Any) -> dict[str, torch.Tensor]:
+def rrdbnet(features: int, blocks: int, ups: int, channels_in: int, make: Any) -> dict[str, torch.Tensor]:
     """The tensors of a Real-ESRGAN RRDBNet; ``make(name, out, in)`` gives each (out, in, 3, 3) kernel."""
     shapes = {"conv_first": (features, channels_in), "conv_body": (features, features)}
     for block in range(blocks):
@@ -61,7 +61,7 @@ def nearest_x4(
                 kernel[channel, channel, 1, 1] = passing
         return kernel
 
-    return _rrdbnet(features, blocks, 2, 3, make)
+    return rrdbnet(features, blocks, 2, 3, make)
 
 
 def random_x4(
@@ -75,7 +75,7 @@ def random_x4(
         kernel = torch.randn(out, into, 3, 3, generator=generator)
         return kernel * (1.1 / (into * 9) ** 0.5)
 
-    tensors = _rrdbnet(features, blocks, 2, 3 * (4 // scale) ** 2, make)
+    tensors = rrdbnet(features, blocks, 2, 3 * (4 // scale) ** 2, make)
     tensors["conv_last.bias"] = torch.full((3,), 0.5)
     return tensors
 

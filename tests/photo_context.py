@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from mirror_realm.core.settings import settings
@@ -21,7 +22,7 @@ def context_in(folder: Path, **changes: Any) -> NodeContext:
         "instance_id": "inst-1",
         "node_id": "node-1",
         "attempt": 1,
-        "workdir": work,
+        "private": SimpleNamespace(folder=work),
         "artifacts": ArtifactStore.open(configured),
         "settings": configured,
         "roots": configured.roots,
