@@ -145,8 +145,8 @@ async def _warm_worker() -> None:
         worker = WarmWorker(work_pool_name=WORK_POOL, name="realm-serve", prefetch_seconds=5)
         try:
             await worker.start(printer=log.info)
-        except Exception as error:  # noqa: BLE001 - whatever Prefect raises then, an exception group among them
-            log.warning("the Prefect worker ended, and is started again: %s", error)
+        except Exception as error:  # Whatever Prefect raises then, an exception group among them.
+            log.warning("the Prefect worker ended, and is started again: %s", error, exc_info=True)
         await asyncio.sleep(WORKER_PAUSE)
 
 

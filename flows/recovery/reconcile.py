@@ -212,10 +212,8 @@ class Reconciler:
             report.prefect = "compared"
         except RealmError:
             raise
-        except Exception as error:  # noqa: BLE001
-            # Whatever Prefect's client raises while its server is away: the journal's side must not wait for it.
-            report.prefect = f"away ({type(error).__name__})"
-            log.info("Prefect cannot be compared with now: %s", error)
+        except Exception as error:  # noqa: BLE001 - told below; the journal's side must not wait for it
+            report.prefect = _missing("Prefect cannot be compared with now", error)
 
     async def _asked_in_prefect(self) -> list[str]:
         from prefect.client.orchestration import get_client
@@ -228,7 +226,7 @@ class Reconciler:
         except RealmError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            log.debug("Prefect cannot be asked now: %s", error)
+            _missing("Prefect cannot be asked which runs are to end", error)
             return []
 
     async def _dask_side(self, report: Report) -> None:
@@ -237,6 +235,19 @@ class Reconciler:
             await self._workers.compare(report)
         except OSError as error:  # A TimeoutError is one. Who started the cluster sees to it.
             log.info("Dask cannot be compared with now: %s", error)
+
+
+def _missing(what: str, error: Exception) -> str:
+    """Log why Prefect's side is missing: in a line where its server is away, with the traceback where we are at fault.
+    The words for the report."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    if isinstance(error, OSError | httpx.HTTPError | PrefectException):
+        log.info("%s: %s", what, error or type(error).__name__)
+        return f"away ({type(error).__name__})"
+    log.error("%s: this is a fault of ours", what, exc_info=error)
+    return f"fault ({type(error).__name__})"
 
 
 def _owners(held: Sequence[Held], claimants: set[str]) -> set[str]:
