@@ -109,9 +109,10 @@ class _Unit:
             self.function = take(self.definition.name, "workflow")
             self.constant, self.retry = take(self.function.upper()), take(f"{self.function}_retry".upper())
         mine: list[str] = []
-        for node in (node for block in self.blocks for node in block.graph.nodes):
-            self.nodes[node.path] = take(node.id)
-            mine.append(self.nodes[node.path])
+        for block in self.blocks:
+            for node in (*block.graph.nodes, *(node for node, _ in block.left_out)):
+                self.nodes[node.path] = take(node.id)
+                mine.append(self.nodes[node.path])
         for block in self.blocks:
             if block.owner is not None:
                 self.parts[block.path] = take(f"{self.nodes[block.owner.path]}_{block.name or 'body'}")
@@ -131,7 +132,7 @@ class _Unit:
         if default is not None:
             self.module.imports.add("Retry")
             lines += [_assigned(self.retry, _retry(default)), ""]
-        nodes = [self._node(node) for block in self.blocks for node in block.graph.nodes]
+        nodes = [line for block in self.blocks for line in self._nodes(block)]
         return [*lines, *nodes] if self is self.module.main else [*lines, *nodes, ""]
 
     def functions(self) -> list[str]:
@@ -168,6 +169,19 @@ class _Unit:
             "tags": list(definition.tags),
         }
         return Call("workflow", [definition.name, definition.version or FIRST_VERSION], _given(options))
+
+    def _nodes(self, block: Block) -> list[str]:
+        return [
+            *(self._node(node) for node in block.graph.nodes),
+            *(self._left_out(node) for node, _ in block.left_out),
+        ]
+
+    def _left_out(self, graph_node: GraphNode) -> str:
+        """What the journal needs of a node that never runs."""
+        node = self.plan.nodes[graph_node.path]
+        return _assigned(
+            self.nodes[graph_node.path], Call("node", [node.node_id, node.type], {"at": self._at(graph_node)})
+        )
 
     def _node(self, graph_node: GraphNode) -> str:
         node, name = self.plan.nodes[graph_node.path], self.nodes[graph_node.path]
@@ -220,12 +234,14 @@ class _Unit:
 
     def starts(self, block: Block, indent: str) -> list[str]:
         """The starts of a block's nodes, without those that only run when the instance has failed."""
-        left_out = self.handler.only if block is self.plan.root else frozenset[str]()
+        later = self.handler.only if block is self.plan.root else frozenset[str]()
         return [
-            self._start(block, node_id, indent, left_out)
-            for node_id in block.order
-            if node_id not in left_out
+            *(self._start(block, id, indent, later) for id in block.order if id not in later),
+            *(self._never(node, because, indent) for node, because in block.left_out),
         ]
+
+    def _never(self, node: GraphNode, because: str, indent: str) -> str:
+        return _assigned(None, Call("run.leave_out", [Code(self.nodes[node.path]), because]), indent)
 
     def handling(self) -> list[str]:
         """The function that starts the nodes which run when the instance has failed, if there are any."""
@@ -237,10 +253,10 @@ class _Unit:
         starts = [self._start(root, node_id, " " * 4, others) for node_id in root.order if node_id in nodes]
         return ["\n".join([f"def {HANDLER}(run):", f"    {about}", *starts]), "", ""]
 
-    def _start(self, block: Block, node_id: str, indent: str, left_out: frozenset[str]) -> str:
+    def _start(self, block: Block, node_id: str, indent: str, elsewhere: frozenset[str]) -> str:
         node = block.graph.by_id[node_id]
         after = [
-            self._after(block, edge) for edge in block.graph.incoming(node_id) if edge.source not in left_out
+            self._after(block, edge) for edge in block.graph.incoming(node_id) if edge.source not in elsewhere
         ]
         options: dict[str, Any] = {}
         if after:

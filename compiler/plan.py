@@ -30,7 +30,8 @@ class Block:
     """The nodes of the workflow, or of one part (a loop's body, a fork's branch) inside a node.
 
     ``order`` is that in which they are started, each after those that it waits for; ``output`` is what a part says
-    that it gives; ``names`` are what its owner binds for its expressions.
+    that it gives; ``names`` are what its owner binds for its expressions; ``left_out`` are the nodes that a pass took
+    away since no run can run them, each with why: they are journaled as skipped.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Block:
     output: Any = None
     names: frozenset[str] = frozenset()
     inner: tuple[Block, ...] = field(default=(), repr=False)
+    left_out: tuple[tuple[GraphNode, str], ...] = ()
 
     def walk(self) -> Iterator[Block]:
         """This block and all inside it, outer ones first."""

@@ -191,11 +191,23 @@ def _resources(handle: Handle, node_type: NodeType) -> Resources:
 
 
 async def _skip(handle: Handle, incoming: Sequence[Edge], reason: str) -> None:
-    scope, run = handle.scope, handle.scope.run
     handle.status, handle.reason = NodeStatus.SKIPPED, reason
-    await run.env.journal.skip(run.instance_id, handle.key, handle.node.type, reason, scope.iteration)
-    await scope.engine.skipped(handle, [e.source for e in incoming], reason)
-    run.emit_node(handle, message=reason)
+    await _journal_skipped(handle)
+    await handle.scope.engine.skipped(handle, [e.source for e in incoming], reason)
+    handle.scope.run.emit_node(handle, message=reason)
+
+
+async def skipped(handle: Handle) -> None:
+    """Journal a node that is not in the flow since it never runs; once, however many lives the instance has."""
+    past = handle.scope.past.get(handle.key)
+    if past is None or past.status not in (NodeStatus.SKIPPED, NodeStatus.RUNNING, NodeStatus.COMPLETED):
+        await _journal_skipped(handle)
+    handle.scope.run.emit_node(handle, message=handle.reason)
+
+
+async def _journal_skipped(handle: Handle) -> None:
+    scope, run = handle.scope, handle.scope.run
+    await run.env.journal.skip(run.instance_id, handle.key, handle.node.type, handle.reason, scope.iteration)
 
 
 async def execute(handle: Handle, incoming: Sequence[Edge], call: NodeCall) -> None:

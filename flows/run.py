@@ -161,6 +161,10 @@ class Run:
         """Start ``node`` once its edges are decided; see :meth:`.scope.Scope.start`."""
         return self.root.start(node, after, body=body, branches=branches)
 
+    def leave_out(self, node: Node, because: str) -> None:
+        """Journal a node that never runs; see :meth:`.scope.Scope.leave_out`."""
+        self.root.leave_out(node, because)
+
     def _hear(self, request: str) -> None:
         """Do what a person asks of the instance, from this process or another."""
         if request == "cancel":

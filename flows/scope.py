@@ -15,7 +15,7 @@ from ..core.errors import ErrorRecord
 from ..core.status import NodeStatus
 from .declarations import Edge, Node, edges
 from .joins import passes
-from .nodes import drive
+from .nodes import drive, skipped
 
 if TYPE_CHECKING:
     from ..store import NodeExecution
@@ -143,6 +143,13 @@ class Scope:
             self.outgoing.setdefault(one.source.node.id, []).append(one)
         self._tasks.append(asyncio.create_task(drive(handle, incoming), name=handle.label))
         return handle
+
+    def leave_out(self, node: Node, because: str) -> None:
+        """Journal that ``node``, of which the compiler knows that it never runs, is skipped here."""
+        handle = Handle(node, self)
+        handle.status, handle.reason = NodeStatus.SKIPPED, because
+        handle.decided.set()
+        self._tasks.append(asyncio.create_task(skipped(handle), name=handle.label))
 
     async def recall(self, *, again: bool = False) -> None:
         """Learn what an earlier life of the instance did here; ``again``, what an earlier attempt in this life did."""

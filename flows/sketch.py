@@ -87,6 +87,9 @@ class _Sketch:
         drawn = self.nodes[node.id] = _Drawn(node, {"": body} if body is not None else branches or {})
         return drawn
 
+    def leave_out(self, node: Node, because: str) -> None:
+        """A node that never runs is not drawn."""
+
 
 class _Outliner:
     def __init__(self) -> None:

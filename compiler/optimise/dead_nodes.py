@@ -233,6 +233,9 @@ class _Pruning:
             graph=Graph(left.nodes, edges),
             order=tuple(node_id for node_id in block.order if node_id in left),
             inner=tuple(part for part in block.inner if part.owner is not None and part.owner.id in left),
+            left_out=tuple(
+                (node, self.dead[node.id]) for node in block.graph.nodes if node not in left.nodes
+            ),
         )
 
     def _tell(self) -> None:
