@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from time import monotonic, process_time, thread_time
 from typing import Any
+
+GPU_INTERVAL = 0.1
+"""Seconds between two questions to the GPU's driver."""
 
 
 class Meter:
@@ -22,6 +27,8 @@ class Meter:
     - ``read_bytes``, ``write_bytes``: what the process moved to and from disks meanwhile (where the system
       tells, and absent in the flow).
     - ``gpu_peak_mb``: peak GPU memory of this process's tensors during the attempt, with a GPU.
+    - ``gpu_seconds``: how long the GPU computed meanwhile, for whom ever, as its driver tells ten times a second
+      (absent where it does not).
     """
 
     def __init__(self, *, own_thread: bool = True) -> None:
@@ -29,6 +36,7 @@ class Meter:
         self.pid = os.getpid()
         self._device = "cpu"
         self._io: tuple[int, int] | None = None
+        self._gpu: _GpuClock | None = None
         self._begin()
 
     def start(self, device: str) -> None:
@@ -38,6 +46,7 @@ class Meter:
             import torch
 
             torch.cuda.reset_peak_memory_stats(device)
+            self._gpu = _GpuClock(lambda: torch.cuda.utilization(device))
         self._begin()
         self._io = _io() if self._own_thread else None
 
@@ -59,6 +68,8 @@ class Meter:
             import torch
 
             usage["gpu_peak_mb"] = round(torch.cuda.max_memory_allocated(self._device) / 2**20, 1)
+        if self._gpu is not None and (seconds := self._gpu.stop()) is not None:
+            usage["gpu_seconds"] = round(seconds, 3)
         return usage
 
     def _begin(self) -> None:
@@ -66,6 +77,38 @@ class Meter:
         self._thread_cpu = thread_time()
         self._process_cpu = process_time()
         self._wall = monotonic()
+
+
+class _GpuClock:
+    """Adds up the time in which a GPU computes, from what ``busy`` says of it: per cent of the last moment."""
+
+    def __init__(self, busy: Callable[[], float]) -> None:
+        self._busy = busy
+        self._seconds: float | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="gpu-clock", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        before = monotonic()
+        while True:
+            over = self._over.wait(GPU_INTERVAL)
+            try:
+                share = min(max(self._busy() / 100, 0.0), 1.0)
+            except Exception as error:  # noqa: BLE001 - no driver library, an old driver, a card that does not tell
+                logging.getLogger(__name__).debug("the GPU does not tell how busy it is: %s", error)
+                return
+            now = monotonic()
+            self._seconds = (self._seconds or 0.0) + share * (now - before)
+            before = now
+            if over:
+                return
+
+    def stop(self) -> float | None:
+        """The seconds; ``None`` where the driver told nothing."""
+        self._over.set()
+        self._thread.join(timeout=1.0)  # A driver that hangs must not keep the node's result.
+        return self._seconds
 
 
 def current_worker() -> Any:

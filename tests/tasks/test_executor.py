@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mirror_realm.core.errors import Code, ErrorRecord, RealmError
 from mirror_realm.core.settings import settings
+from mirror_realm.tasks import usage
 from mirror_realm.tasks.executor import NodeCall, cancel, execute, execute_in_flow
 from mirror_realm.tasks.registry import Registry
 from mirror_realm.tasks.sdk import node_type
@@ -312,10 +313,28 @@ def test_a_granted_gpu_is_used_or_its_absence_told():
     if torch.cuda.is_available():
         assert outcome.device == "cuda:0"
         assert "gpu_peak_mb" in outcome.resource_usage
+        assert outcome.resource_usage["gpu_seconds"] >= 0
     else:
         assert outcome.device == "cpu"
         assert "no CUDA device" in outcome.notes["gpu"]
     assert seen["device"] == outcome.device
+
+
+def test_the_time_in_which_a_gpu_computes_is_added_up():
+    shares = iter([100, 100, *[0] * 1000])
+    began = time.monotonic()
+    clock = usage._GpuClock(lambda: next(shares))
+    time.sleep(3 * usage.GPU_INTERVAL)
+    seconds = clock.stop()
+    assert seconds is not None
+    assert usage.GPU_INTERVAL <= seconds <= time.monotonic() - began
+
+
+def test_a_gpu_that_does_not_tell_how_busy_it_is_costs_nothing():
+    def no_driver() -> float:
+        raise ModuleNotFoundError("nvidia-ml-py")
+
+    assert usage._GpuClock(no_driver).stop() is None
 
 
 async def test_in_the_flow_a_coroutine_is_awaited_and_a_function_runs_in_a_thread():
