@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -20,6 +21,8 @@ from .waits import Suspended
 
 if TYPE_CHECKING:
     from .scope import Handle
+
+log = logging.getLogger("mirror_realm.run")
 
 ENGINE_VARIABLE = "MIRROR_REALM_ENGINE"
 engine_choice: ContextVar[str | None] = ContextVar("mirror_realm_engine", default=None)
@@ -65,6 +68,10 @@ class LocalEngine:
         while (failure := await body(attempt)) is not None and failure.delay is not None:
             await asyncio.sleep(failure.delay)
             attempt += 1
+        if failure is None:
+            # Of a hundred thousand items, the log shows the construct's own line.
+            level = logging.DEBUG if handle.scope.iteration else logging.INFO
+            log.log(level, "%s completed in %s", handle.label, handle.summary)
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
         """See :class:`Engine`."""

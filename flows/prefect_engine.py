@@ -6,6 +6,7 @@ The task is thin: its body runs in the flow process and awaits the attempt, whic
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import os
@@ -77,15 +78,14 @@ class PrefectEngine:
         self, handle: Handle, after: Sequence[Handle], function: Any, **options: Any
     ) -> State[Any]:
         node = handle.node
-        task = Task(
-            function,
-            name=node.type,
-            task_run_name=handle.label.replace("{", "{{").replace("}", "}}"),
-            description=f"{handle.label} ({node.type}) {node.at or ''}".strip(),
-            cache_policy=NO_CACHE,
-            persist_result=False,
-            **options,
-        )
+        # A task is made with a look at the source of its function, which takes more than a millisecond.
+        task = copy.copy(_template())
+        task.fn = function
+        task.name = node.type
+        task.task_run_name = handle.label.replace("{", "{{").replace("}", "}}")
+        task.description = f"{handle.label} ({node.type}) {node.at or ''}".strip()
+        for name, value in options.items():
+            setattr(task, name, value)
         # An edge in Prefect's graph, not a condition: ours are decided. `wait_for` would show the same edges, but it
         # fetches every result again, several milliseconds each.
         upstream: Any = {
@@ -100,6 +100,16 @@ class PrefectEngine:
         if (run_id := state.state_details.task_run_id) is not None:
             self._task_runs[handle.label] = run_id
         return state
+
+
+@functools.cache
+def _template() -> Task[Any, Any]:
+    """What the tasks of all nodes have in common."""
+
+    async def node(after: object) -> None:
+        """Stands for the function of a node's own task."""
+
+    return Task(node, cache_policy=NO_CACHE, persist_result=False)
 
 
 def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:

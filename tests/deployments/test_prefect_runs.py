@@ -120,7 +120,10 @@ async def test_a_run_is_visible_in_prefect(prefect, tmp_path):
 
     logs = await eventually(
         lambda: ask(prefect, "POST", "/logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}}),
-        lambda rows: any("end completed" in r["message"] for r in rows),
+        lambda rows: any(
+            r["task_run_id"] == named["end"]["id"] and "Finished in state Completed('" in r["message"]
+            for r in rows
+        ),
     )
     assert any("TRANSIENT_ERROR: attempt 1 fails" in row["message"] for row in logs)
     assert not any("Traceback" in row["message"] for row in logs)
