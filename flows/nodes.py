@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -24,7 +24,6 @@ from .declarations import Edge
 from .engines import Failure
 from .evaluation import ScopeEvaluator
 from .joins import Verdict, decide, fired
-from .journal import now
 from .restoring import attempts_before, fails_the_scope, restore
 from .results import CACHED
 from .retries import attempts_allowed, next_delay
@@ -33,7 +32,6 @@ from .stages import once
 from .steps import step_of
 
 if TYPE_CHECKING:
-    from ..store import NodeExecution
     from .scope import Handle
 
 log = logging.getLogger("mirror_realm.run")
@@ -243,9 +241,11 @@ class _Attempts:
         handle, run = self.handle, self.handle.scope.run
         handle.attempts, handle.status = self.earlier + attempt, NodeStatus.RUNNING
         this = replace(self.call, attempt=handle.attempts, parameters=self.parameters)
+        again = self.left if attempt == 1 else None
+        row = again or await run.env.journal.begin(this, max_attempts=self.most)
         run.emit_node(handle)
         began = asyncio.get_running_loop().time()
-        row, outcome = await self._begun(this, attempt)
+        outcome = await _attempt(handle, self.node_type, this, row.attempts[-1].started_at)
         handle.seconds, handle.worker = asyncio.get_running_loop().time() - began, outcome.worker
         degraded = self.parameters is not self.call.parameters
         error = ErrorRecord.from_dict(outcome.error) if outcome.error else None
@@ -264,18 +264,6 @@ class _Attempts:
             run.end(ending)
         return None if error is None else Failure(error, delay)
 
-    async def _begun(self, call: NodeCall, attempt: int) -> tuple[NodeExecution, NodeOutcome]:
-        """The attempt's row, and what became of it. The row is written first; of a node without effects it may be
-        written while the worker has it already, which spares the node the time that writing takes."""
-        if self.left is not None and attempt == 1:
-            row = self.left
-        else:
-            beginning = self.handle.scope.run.env.journal.begin(call, max_attempts=self.most)
-            if self.node_type.where == "worker" and not self.node_type.side_effects:
-                return await _both(beginning, _attempt(self.handle, self.node_type, call, now()))
-            row = await beginning
-        return row, await _attempt(self.handle, self.node_type, call, row.attempts[-1].started_at)
-
     def _judge(self, error: ErrorRecord, attempt: int) -> tuple[ErrorRecord, float | None]:
         """The error to journal, and the seconds until the next attempt (``None``: there is none)."""
         handle, node = self.handle, self.handle.node
@@ -290,23 +278,6 @@ class _Attempts:
         if delay is None:
             handle.ignored, handle.goto = ignores(node, error.code), goto(node, error.code)
         return error, delay
-
-
-async def _both(
-    beginning: Coroutine[Any, Any, NodeExecution], attempt: Coroutine[Any, Any, NodeOutcome]
-) -> tuple[NodeExecution, NodeOutcome]:
-    """The results of both at once; an error of one ends the other."""
-    row, outcome = asyncio.ensure_future(beginning), asyncio.ensure_future(attempt)
-    try:
-        await asyncio.wait({row, outcome}, return_when=asyncio.FIRST_EXCEPTION)
-        for one in (row, outcome):
-            if one.done():
-                one.result()
-        return row.result(), outcome.result()
-    finally:
-        for one in (row, outcome):
-            one.cancel()
-        await asyncio.gather(row, outcome, return_exceptions=True)
 
 
 async def _attempt(handle: Handle, node_type: NodeType, call: NodeCall, since: datetime) -> NodeOutcome:
