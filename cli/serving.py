@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..deployments.deploy import Deployed
 
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 3.0
 """Seconds in which further signals mean the same as the first: a terminal and a supervisor may both send one."""
 
@@ -109,15 +108,18 @@ def serve(
 
 
 async def _until_signalled(work: Awaitable[None]) -> int:
-    """Run ``work``; the first Ctrl-C or SIGTERM ends it in order, one that comes :data:`PATIENCE` later at once."""
-    from ..flows.stopping import heard_by
+    """Run ``work``; the first Ctrl-C, SIGTERM or loss of the terminal ends it in order, one that comes
+    :data:`PATIENCE` later at once."""
+    from ..flows.stopping import endings, forget_terminal, heard_by
 
+    stops = (signal.SIGINT, *endings())
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     stopped = False
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         nonlocal stopped
+        forget_terminal(number)
         if not stopped:
             terminal().say("stopping: what runs is carried on by the next start")
             loop.call_later(PATIENCE, release)
@@ -126,11 +128,11 @@ async def _until_signalled(work: Awaitable[None]) -> int:
 
     def release() -> None:
         terminal().say("still stopping; once more stops at once")
-        for number in STOPS:
+        for number in stops:
             loop.remove_signal_handler(number)
 
-    for number in STOPS:
-        loop.add_signal_handler(number, stop)
+    for number in stops:
+        loop.add_signal_handler(number, stop, number)
     try:
         # The loop hears of a signal whoever handles it; it only must not be raised in the middle of a run.
         with heard_by(lambda *_: None):

@@ -20,7 +20,7 @@ from ..core.status import InstanceStatus
 from ..flows.environment import Debugger, Event, use
 from ..flows.results import instance_result
 from ..flows.stepping import Debug, person
-from ..flows.stopping import heard_by
+from ..flows.stopping import forget_terminal, heard_by
 from .library import RegisteredWorkflows, library_of
 from .surroundings import Announce, Surroundings, quiet, surroundings
 
@@ -135,9 +135,11 @@ def with_parameters(
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run`` that SIGTERM ends as Ctrl-C does: in order, with the instance decided. KeyboardInterrupt then."""
+    """``asyncio.run`` that SIGTERM and a closed terminal end as Ctrl-C does: in order, with the instance decided.
+    KeyboardInterrupt then."""
 
-    def interrupt(*_: object) -> None:
+    def interrupt(signum: int, _: object) -> None:
+        forget_terminal(signum)
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Who hears SIGTERM while flows run: whoever runs them, not Prefect.
+"""Who hears SIGTERM, and that the terminal is gone, while flows run: whoever runs them, not Prefect.
 
 Prefect takes the signal over while a flow runs, and raises it as an exception in whatever code is being executed
 then: in the middle of a node's bookkeeping, as if that had failed. A process that ends its runs in order says so here,
@@ -7,7 +7,9 @@ and its own handler is put back as soon as a flow has begun.
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,20 +18,43 @@ from typing import Any
 _ours: list[Callable[..., Any]] = []
 
 
+def endings() -> tuple[signal.Signals, ...]:
+    """The signals that ask a process to end, beside Ctrl-C. That the terminal is gone is one, unless the process was
+    started to outlive it (``nohup``)."""
+    hung_up = getattr(signal, "SIGHUP", None)  # Windows has none.
+    if hung_up is None or signal.getsignal(hung_up) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hung_up)
+
+
+def forget_terminal(signum: int) -> None:
+    """After the signal that the terminal is gone: what is still said goes nowhere, where it would be an error."""
+    if signum != getattr(signal, "SIGHUP", None):
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        if stat.S_ISCHR(
+            os.fstat(stream).st_mode
+        ):  # Of a terminal that is gone, nothing tells any more that it is one.
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
 @contextmanager
 def heard_by(handler: Callable[..., Any]) -> Iterator[None]:
-    """Inside the block, SIGTERM is for ``handler`` also while flows run. In other threads than the main one nothing
-    changes: they have no signals."""
+    """Inside the block, :func:`endings` are for ``handler`` also while flows run. In other threads than the main one
+    nothing changes: they have no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handler)
+    before = {number: signal.signal(number, handler) for number in endings()}
     _ours.append(handler)
     try:
         yield
     finally:
         _ours.remove(handler)
-        signal.signal(signal.SIGTERM, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def keep() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -178,7 +179,35 @@ def test_the_sample_is_what_its_script_makes(tmp_path):
     assert float(np.mean(difference**2)) < 10
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def _as_in_a_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_a_run_whose_terminal_is_closed_ends_in_order(project, home):
+    (project / "wait.yaml").write_text(
+        "name: wait\nnodes:\n  - {node_id: w, type: control/delay, parameters: {duration: 60s}}\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        _as_in_a_terminal()
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "mirror_realm.cli", "run", "wait.yaml", "--engine", "local"],
+        )
+    seen = b""
+    while b"running" not in seen:
+        seen += os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    from mirror_realm.core.settings import settings
+    from mirror_realm.store import Store
+
+    with Store.open(settings().database) as store:
+        assert [str(i.status) for i in store.instances.list()] == ["canceled"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_run_says_so_and_its_instance_is_canceled(project, home, signum):
     (project / "wait.yaml").write_text(
         "name: wait\nnodes:\n  - {node_id: w, type: control/delay, parameters: {duration: 60s}}\n"
@@ -188,7 +217,7 @@ def test_a_stopped_run_says_so_and_its_instance_is_canceled(project, home, signu
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=_as_in_a_terminal,
     )
     assert process.stderr is not None
     assert "w running" in process.stderr.readline()
