@@ -70,6 +70,29 @@ class PrefectServer:
         """Whether the process of an embedded server lives; always true for a configured one."""
         return self.files is None or self.files.running() is not None
 
+    def pulse(self) -> object:
+        """Something that changes as long as an embedded server does anything; ``None`` where nothing can be told."""
+        import psutil
+
+        found = self.files.running() if self.files is not None else None
+        if found is None:
+            return None
+        try:
+            spent = psutil.Process(found[0].pid).cpu_times()
+        except psutil.Error:
+            return None
+        return found[0], spent.user, spent.system
+
+    def kill(self, pulse: object) -> None:
+        """End an embedded server that nothing else ends, unless its :meth:`pulse` is another than ``pulse`` by now."""
+        if self.files is None:
+            return
+        with self.files.lock(START_TIMEOUT):
+            found = self.files.running()
+            if found is not None and self.pulse() == pulse:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(found[0].pid, signal.SIGKILL)
+
     def revive(self, settings: Settings, *, announce: Announce = lambda text: None) -> None:
         """Start an embedded server whose process died again, on the port that its users know. UNAVAILABLE where it does
         not start."""

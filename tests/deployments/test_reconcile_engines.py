@@ -16,6 +16,7 @@ import pytest
 from mirror_realm.compiler import analyze
 from mirror_realm.core.settings import settings
 from mirror_realm.core.status import InstanceStatus
+from mirror_realm.deployments import supervision
 from mirror_realm.deployments.prefect_process import Files
 from mirror_realm.deployments.serve import _until_stopped, serving
 from mirror_realm.flows.recovery import workers
@@ -106,6 +107,7 @@ def environment(home, home_of_all, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.syspath_prepend(FLOWS)
     monkeypatch.setattr(workers, "SILENT", 2.0)
+    monkeypatch.setattr(supervision, "DEAF", 4.0)
     settings.cache_clear()
     registry.cache_clear()
     return home_of_all
@@ -219,6 +221,18 @@ async def a_prefect_server_killed(place):
     assert place.store.instances.get(id).epoch == 1
 
 
+async def a_prefect_server_frozen(place):
+    identity, port = Files(settings().home).running()
+    os.kill(identity.pid, signal.SIGSTOP)
+    id, ledger = place.begin(1)
+    row = await place.end(id)
+    assert row.status is S.COMPLETED
+    assert words(ledger) == {"one": 1, "start": 1, "end": 1, "three": 1}
+    running = Files(settings().home).running()
+    assert running is not None
+    assert (running[0] != identity, running[1]) == (True, port)
+
+
 async def a_run_cancelled_in_prefect(place):
     from prefect.client.orchestration import get_client
     from prefect.states import Cancelling
@@ -288,6 +302,7 @@ TRIALS = (
     a_pass_is_a_flow_run,
     a_scheduler_killed,
     a_prefect_server_killed,
+    a_prefect_server_frozen,
     a_worker_killed,
     a_worker_frozen,
 )
