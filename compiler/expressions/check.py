@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 from ..handlers import handler_of
 from ..scopes import NAMES
 from ..validate import UNNAMED
-from .errors import ExpressionError, close, did_you_mean
+from .absent import at, walk
+from .errors import ExpressionError, did_you_mean
 from .failing import failing
+from .jmespaths import path_findings
 from .lookalikes import lookalike
 from .mapping import compile_path, is_path, is_target
+from .operands import operands
 from .outputs import Known, Outputs
 from .parser import parse
 from .positions import Places
 from .references import Reference, node_key
-from .shapes import ANYTHING, Shape, Unknown
+from .shapes import ANYTHING, Shape
 from .syntax import chain_of
 from .templates import Hole, condition_of, parse_template
 from .typecheck import Finding, typecheck
@@ -30,7 +33,7 @@ from .typecheck import Finding, typecheck
 if TYPE_CHECKING:
     from ...tasks.registry import Registry
     from ...tasks.sdk import Deferred
-    from ..diagnostics import Diagnostic, Path, Severity
+    from ..diagnostics import Diagnostic, Path
     from ..document import Document
     from ..scopes import Scope
 
@@ -197,6 +200,8 @@ class _Checker:
 
         names = (*self.scope.readable, *reader.names)
         checked = typecheck(hole.expression, shape, self.by_id, names=names, condition=condition)
+        if not any(finding.severity == "error" for finding in (*found, *checked)):
+            checked += operands(hole.expression, shape, tuple(self.by_id), names)
         # What a name that is wrong would have been is not known: its uses are not judged beside it.
         lost = any(finding.kind == "node" for finding in found)
         found += [finding for finding in checked if not (lost and finding.kind in ("type", "condition"))]
@@ -237,9 +242,9 @@ class _Checker:
             known = self.by_id.get(reader.node or "")
             if reference.root == "input" or known is None:
                 return ANYTHING, []  # A compensation's input is the node's own, over the instance's.
-            return self._walk(reference, self.outputs.of_node(known), 0)
+            return walk(reference, self.outputs.of_node(known), 0)
         shape = self.shapes.get(reference.root, ANYTHING)
-        return self._walk(reference, shape, 0)
+        return walk(reference, shape, 0)
 
     def _resolve_node(self, reference: Reference, reader: Reader) -> tuple[Shape, list[Finding]]:
         if not reference.path:
@@ -257,11 +262,11 @@ class _Checker:
                 hint = did_you_mean(name, known) or "the nodes are " + ", ".join(known[:8])
             if inside := self._elsewhere(name):
                 hint = f"it is inside {inside!r}, whose output holds what it gave: nodes.{inside.replace('-', '_')}"
-            return ANYTHING, [_at(reference, 1, "node", f"there is no node {name!r}", hint)]
+            return ANYTHING, [at(reference, 1, "node", f"there is no node {name!r}", hint)]
         known_node = in_reach[node_id]
         if problem := self._order_problem(node_id, known_node, reader):
-            return ANYTHING, [_at(reference, 1, "order", *problem)]
-        return self._walk(reference, self.outputs.of_node(known_node), 1)
+            return ANYTHING, [at(reference, 1, "order", *problem)]
+        return walk(reference, self.outputs.of_node(known_node), 1)
 
     def _in_reach(self, reader: Reader) -> Mapping[str, Known]:
         if not reader.in_parts or reader.node is None:
@@ -313,38 +318,19 @@ class _Checker:
             hint,
         )
 
-    def _walk(self, reference: Reference, shape: Shape, first: int) -> tuple[Shape, list[Finding]]:
-        for index in range(first, len(reference.path)):
-            part = reference.path[index]
-            step = shape.step(part)
-            if isinstance(step, Shape):
-                shape = step
-                continue
-            return ANYTHING, _absent(reference, index, part, step, shape)
-        return shape, []
-
     def _jmespath(self, value: str, path: Path, source: Any) -> Iterator[Diagnostic]:
         try:
-            compile_path(value)
+            compiled = compile_path(value)
         except ExpressionError as error:
             yield self._report(replace(_from_error(error), kind="mapping"), path, 0)
             return
         known = self.by_id.get(source) if isinstance(source, str) else None
         node = known.node if known else None
         kind = node.get("type") if node else None
-        if known is None or not isinstance(kind, str):
+        if compiled is None or known is None or not isinstance(kind, str):
             return
-        shape, position = self.outputs.of_node(known), 2
-        for name in value[2:].split("."):
-            if not name.replace("_", "a").isalnum():
-                return
-            step = shape.step(name)
-            if isinstance(step, Unknown):
-                hint = did_you_mean(name, step.known) or _fields_hint(step.known)
-                message = f"the output of {source!r} ({kind}) has no field {name!r}"
-                yield self._report(Finding("field", message, position, position + len(name), hint), path, 0)
-                return
-            shape, position = step, position + len(name) + 1
+        for finding in path_findings(value, compiled, self.outputs.of_node(known), f"{source!r} ({kind})"):
+            yield self._report(finding, path, 0)
 
     # --- reporting ----------------------------------------------------------------------------------------------
 
@@ -376,44 +362,3 @@ def _from_error(error: ExpressionError) -> Finding:
     start = None if error.column is None else error.column - 1
     end = None if error.end is None else error.end - 1
     return Finding(error.kind, error.problem, start, end, error.hint)
-
-
-def _at(
-    reference: Reference, part: int, kind: str, message: str, hint: str | None, severity: Severity = "error"
-) -> Finding:
-    start, end = reference.places[part]
-    return Finding(kind, message, start, end, hint, severity)
-
-
-def _fields_hint(known: Iterable[str]) -> str:
-    names = list(known)
-    if not names:
-        return "it has no fields"
-    return f"its fields are {', '.join(names[:12])}" + (", …" if len(names) > 12 else "")
-
-
-def _absent(reference: Reference, index: int, part: str | int, step: Unknown, shape: Shape) -> list[Finding]:
-    """What to say about a part that the shape does not have; nothing, where the shape is only incomplete."""
-    shown = reference.text(index)
-    if step.kind != "a map":
-        message = f"{shown} is {step.kind} and has no field {part!r}"
-        if part in ("length", "size", "count"):
-            hint = f"write size({shown})"
-        elif step.kind == "a list":
-            hint = f"write {shown}[0].{part}, or {shown}.map(x, x.{part})"
-        else:
-            hint = f"write {shown} alone: it is {step.kind}"
-        return [_at(reference, index + 1, "field", message, hint)]
-    if not step.certain:
-        if not close(str(part), step.known):
-            return []
-        message = f"{shown} does not declare {part!r}"
-        return [_at(reference, index + 1, "field", message, did_you_mean(str(part), step.known), "warning")]
-    message = f"{shown} has no field {part!r}"
-    hint = did_you_mean(str(part), step.known)
-    if hint is None and reference.hyphened:
-        hint = f"a name with a hyphen is written in brackets: [{reference.hyphened!r}]"
-    if hint is None and reference.root == "vars" and not step.known:
-        hint = f"declare it: variables: {{{part}: …}}"
-    severity: Severity = "error" if reference.mode == "value" else "warning"
-    return [_at(reference, index + 1, "field", message, hint or _fields_hint(step.known), severity)]

@@ -32,6 +32,7 @@ _LOOP = shape_of_schema(
     {
         "type": "object",
         "properties": {"index": {"type": "integer"}, "length": {"type": "integer"}, "last": {}, "parent": {}},
+        "additionalProperties": False,
     }
 )
 
@@ -165,6 +166,8 @@ class Outputs:
         if node_type.parts == "branches":
             return Fields(known={part.name or "": self._of_part(part) for part in inside})
         whole = self._of_part(inside[0])
+        if parameters.get("on_item_error", "fail") not in ("fail", "ignore"):
+            whole = or_failed(whole)
         return Items(item=whole) if node_type.binds(parameters) else whole
 
     def _of_part(self, part: Scope) -> Shape:

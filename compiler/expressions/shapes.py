@@ -31,6 +31,7 @@ _OR_NULL: Mapping[CelType, CelType] = {
     "string": "string_or_null",
     "bool": "bool_or_null",
 }
+_NOT_NULL: Mapping[CelType, CelType] = {both: plain for plain, both in _OR_NULL.items()}
 _WORDS = {
     "number": "a number",
     "string": "a string",
@@ -85,6 +86,12 @@ class Shape:
         """The type to check with; ``dyn`` where it may be several, or a list or map that may be null."""
         plain = _type_of(self._resolved(nullable=False))
         return plain if plain != "dyn" else _OR_NULL.get(_type_of(self._resolved()), "dyn")
+
+    @property
+    def kind(self) -> CelType:
+        """The type of what is not null; ``dyn`` where it may be several."""
+        plain = self.cel_type
+        return _type_of(self._resolved()) if plain == "dyn" else _NOT_NULL.get(plain, plain)
 
     @property
     def whole(self) -> bool:

@@ -6,6 +6,7 @@ taken for a fault.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -64,6 +65,8 @@ _USUAL: Mapping[Kind, Sequence[Any]] = {
 _SPECIAL: Mapping[Kind, Sequence[Any]] = {"string": ("1", "true"), "number": (1, 0), "whole": (1, 0)}
 """Examples that are read as something else."""
 _WRONG_TYPE = "MR112"
+_QUOTED = re.compile(r"'[^']*'")
+"""A text among the values of a literal, as its refusal names them."""
 _WORDS: Mapping[Kind, str] = {
     "string": "a string",
     "number": "a number",
@@ -74,11 +77,8 @@ _WORDS: Mapping[Kind, str] = {
 }
 _OF_CEL: Mapping[CelType, Kind] = {
     "number": "number",
-    "number_or_null": "number",
     "string": "string",
-    "string_or_null": "string",
     "bool": "bool",
-    "bool_or_null": "bool",
     "list": "list",
     "map": "map",
 }
@@ -131,7 +131,7 @@ def kind_of(shape: Shape) -> Kind | None:
     """The kind of value that a shape has, null aside; ``None`` where it may be several or is one of a few values."""
     if "enum" in shape.schema or "const" in shape.schema:
         return None
-    found = _OF_CEL.get(shape.cel_type)
+    found = _OF_CEL.get(shape.kind)
     return "whole" if found == "number" and shape.whole else found
 
 
@@ -223,6 +223,10 @@ def _refusal(model: type[BaseModel], value: Any, path: Path) -> str | None:
 
 
 def _is_of_type(error: Any) -> bool:
+    if error["type"] == "literal_error":
+        ways = str(error["ctx"]["expected"])
+        others = _QUOTED.sub("", ways).replace(" or ", "").strip(" ,")
+        return not (_QUOTED.search(ways) if isinstance(error["input"], str) else others)
     return error["type"].endswith("_type") or explain(error, "value").code == _WRONG_TYPE
 
 

@@ -173,7 +173,7 @@ def test_a_warning(expression, message):
         "[1, 'a', nodes.pre_01.name]",
         "nodes.odd.whatever.it.gives",
         "nodes.pre_01.faces.map(f, f.score).size() > 2.5",
-        "nodes.pre_01.faces.exists(f, default(f.nothing, 0) > 0.5)",
+        "nodes.pre_01.faces.exists(f, default(f.score, 0) > 0.5)",
         "nodes.pre_01",
         "sum(nodes.pre_01.faces.map(f, f.score)) / size(nodes.pre_01.faces) > avg([1])",
         "round(nodes.pre_01.score * 100) / 100.0",
@@ -227,6 +227,7 @@ output: {a: "{{ nodes.a.width }}", b: ["{{ nodes.b.wdith }}"]}
         ("MR310", 5, "b"),
         ("MR303", 6, "widht"),
         ("MR307", 6, "."),
+        ("MR303", 6, "nope"),
         ("MR303", 7, "wdith"),
     ]
 
