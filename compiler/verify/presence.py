@@ -3,9 +3,11 @@ nodes inside ran; ``loop.last`` has something from the second round on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..expressions.shapes import shape_of_model
 from ..expressions.syntax import Binary, Chain, Name, Select
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from .net import Net, Nets
 
 _IN_FIRST_ROUND = Binary("<=", Select(Name("loop"), "index"), Constant(0))
+_MOST_SUBSETS = 200
+"""Of a fork's branches: of more it is not asked which of them are over together."""
 _ERROR = frozenset({"status", "error"})
 """What others get of a node that failed."""
 
@@ -94,8 +98,8 @@ def _inside(nets: Nets, net: Net, node_id: str, rest: tuple[str | int, ...]) -> 
         if part is None:
             return
         if parameters.get("wait_for", "all") not in ("all", len(parts)):
-            over = nets.unfinished.setdefault(part.path, nets.diagrams.variable())
-            yield Factor(over, "cancelled", part, "", complete=len(rest) == 1)
+            _finish(nets, parts, parameters.get("wait_for"))
+            yield Factor(nets.unfinished[part.path], "cancelled", part, "", complete=len(rest) == 1)
         rest = rest[1:]
     elif nets.registry[kind].binds(parameters):
         return  # A list of rounds.
@@ -103,6 +107,21 @@ def _inside(nets: Nets, net: Net, node_id: str, rest: tuple[str | int, ...]) -> 
         part = parts[0]
     if rest and "output" not in nets.document.value(part.path) and rest[0] in part.graph:
         yield from _of_node(nets, part, str(rest[0]), rest[1:])
+
+
+def _finish(nets: Nets, parts: Sequence[Scope], wait_for: Any) -> None:
+    """When each branch of a fork is over: as many are as it waits for, so that the last of them are where too few of
+    the others are."""
+    wanted = 1 if wait_for == "any" else wait_for if isinstance(wait_for, int) else 0
+    for index, part in enumerate(parts):
+        if part.path in nets.unfinished:
+            continue
+        over, spare = nets.diagrams.variable(), wanted - (len(parts) - index)
+        if spare >= 0 and math.comb(index, spare + 1) <= _MOST_SUBSETS:
+            earlier = [nets.unfinished[one.path] for one in parts[:index]]
+            enough = [nets.product(*some) ^ 1 for some in itertools.combinations(earlier, spare + 1)]
+            over = nets.product(over ^ 1, nets.product(*enough) ^ 1) ^ 1
+        nets.unfinished[part.path] = over
 
 
 def _certain(nets: Nets, net: Net, node_id: str) -> frozenset[str]:

@@ -178,7 +178,8 @@ edges: [{source: fork, target: after}]
         ("all", "nodes.fork.left.l.x", None),
         ("2", "nodes.fork.left.l.x", None),
         ("any", "nodes.fork.left.l.x", "branch 'left' is cancelled"),
-        ("any", "default(nodes.fork.left.l.x, nodes.fork.right)", "branch 'right' is cancelled"),
+        ("any", "default(nodes.fork.left.l.x, nodes.fork.right)", None),  # One of them is over.
+        ("any", "default(nodes.fork.left.l.x, nodes.fork.right.r.x)", "'r' is skipped"),
         ("all", "nodes.fork.right.r.x", "'r' is skipped"),
         ("all", "has(nodes.fork.right.r) ? nodes.fork.right.r.x : 0", None),
     ],
