@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import Code, RealmError
 from ..tasks.registry import Registry
+from .consequences import without_consequences
 from .diagnostics import Diagnostic, Format, Path, in_order, render
 from .document import Document
 from .graph import Graph
@@ -169,7 +170,7 @@ def _enough(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
 
 def _most_of(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """The first findings by position; errors before others where there are too many."""
-    all_of_them = in_order(found)
+    all_of_them = in_order(without_consequences(found))
     if len(all_of_them) <= _MOST:
         return all_of_them
     return in_order(sorted(all_of_them, key=lambda one: one.severity != "error")[:_MOST])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, get_args
@@ -88,7 +89,7 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
     if kind == "missing":
         return Explained("MR110", f"{name!r} is missing", f"add {name}: …")
     if kind == "extra_forbidden":
-        meant = closest(name, known)
+        meant = error.get("meant") or closest(name, known)
         others = f"known are {listed(known, 24)}" if known else "remove it"
         return Explained("MR111", f"unknown key {name!r}", f"did you mean {meant!r}?" if meant else others)
     if kind in _CUSTOM:
@@ -129,11 +130,29 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
 def without_echoes(errors: Sequence[Any], known: Callable[[Path], tuple[str, ...]]) -> list[Any]:
     """``errors`` without what is missing only because its name is written wrong beside it.
 
-    ``known`` gives the keys that a mapping at a path may have.
+    ``known`` gives the keys that a mapping at a path may have. Where one key is unknown and one other is missing, that
+    is what was meant, however little they look alike; the error of the unknown one then says so as ``meant``.
     """
-    unknown = (error["loc"] for error in errors if error["type"] == "extra_forbidden")
-    meant = {(*loc[:-1], closest(str(loc[-1]), known(loc[:-1]))) for loc in islice(unknown, MOST_GUESSES)}
-    return [error for error in errors if error["type"] != "missing" or tuple(error["loc"]) not in meant]
+    unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    meant = {
+        loc: closest(str(loc[-1]), known(tuple(loc[:-1])))
+        for loc in map(tuple, islice(unknown, MOST_GUESSES))
+    }
+    missing: dict[Path, list[str]] = {}
+    for error in errors:
+        if error["type"] == "missing":
+            missing.setdefault(tuple(error["loc"][:-1]), []).append(str(error["loc"][-1]))
+    beside = Counter(loc[:-1] for loc in meant)
+    for loc, guess in meant.items():
+        absent = missing.get(loc[:-1], [])
+        if guess is None and len(absent) == 1 and beside[loc[:-1]] == 1:
+            meant[loc] = absent[0]
+    told = {(*loc[:-1], guess) for loc, guess in meant.items()}
+    return [
+        {**error, "meant": meant.get(tuple(error["loc"]))} if error["type"] == "extra_forbidden" else error
+        for error in errors
+        if error["type"] != "missing" or tuple(error["loc"]) not in told
+    ]
 
 
 def _key(context: Mapping[str, Any]) -> str:

@@ -81,6 +81,9 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("found duplicate anchor", "the same anchor twice", "give each anchor a name of its own"),
 )
 
+_NO_COLON = re.compile(r"\s*(?:- +)*[\w./-]+(：|:(?=[{\[\"']))")
+"""The beginning of a line with a key, up to the colon that YAML does not take for one."""
+
 
 def explain(error: Any, text: str, open_flow: int | None) -> Fault:
     """What is wrong, from a YAMLError; ``open_flow`` is where the outermost unclosed bracket stands."""
@@ -112,6 +115,13 @@ def explain(error: Any, text: str, open_flow: int | None) -> Fault:
         return _at(text, at, "a tab in the indentation", "indent with blanks; YAML does not take tabs")
     if begun is not None and "could not find expected ':'" in problem:
         at = begun
+    if (colon := _colon(text, at)) is not None:
+        return colon
+    quote = text[at - 1 : at]
+    if quote in ("'", '"') and text[at : at + 1].isalnum() and "{{" not in text[max(at - 3, 0) : at]:
+        doubled = "write '' inside the text, or put it in double quotes"
+        hint = doubled if quote == "'" else "write ' inside the text, or \\\""
+        return _at(text, at - 1, "the text ends at this quote", hint)
     at = _last_content(text, at)
     if "mapping values are not allowed" in problem and (earlier := _line_without_colon(text, at)) is not None:
         return _at(text, earlier, "a key without `: `", "write `key: value`, with a blank after the colon")
@@ -129,6 +139,22 @@ def _at(text: str, at: int, message: str, hint: str) -> Fault:
     while end < len(text) and end < at + 40 and text[end] not in "\r\n":
         end += 1
     return Fault("MR101", message, at, max(end, at), hint)
+
+
+def _colon(text: str, at: int) -> Fault | None:
+    """A key of the line around ``at`` whose colon is none: a full-width one, or one that no blank follows."""
+    start = text.rfind("\n", 0, at) + 1
+    match = _NO_COLON.match(_line_around(text, at))
+    if match is None:
+        return None
+    place = start + match.start(1)
+    if match[1] == "：":
+        return _at(
+            text, place, "a full-width colon", "write a colon of ASCII with a blank after it: `key: value`"
+        )
+    return _at(
+        text, place, "a colon without a blank after it", "write `key: value`, with a blank after the colon"
+    )
 
 
 def _line_around(text: str, at: int) -> str:

@@ -24,6 +24,8 @@ MOST_ERRORS = 1000
 """Beyond these a document is not mended."""
 _STAND_INS = {"name": "unnamed", "type": "", "source": "", "target": ""}
 _IDS = ("node_id", "source", "target", "goto")
+NO_ID = "needs 'id'"
+"""How the finding ends that tells of a node of another dialect without one."""
 UNNAMED = "?/"
 """Ids of nodes that have none begin so; no author's id can, since the form check refuses theirs."""
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...tasks.sdk import NodeType
+from ..close_matches import did_you_mean, listed
 from ..diagnostics import Diagnostic
 from ..graph import Edge
 from .subject import Subject
+from .supply import first_step, unknown_targets
 
 if TYPE_CHECKING:
     from ..expressions.shapes import Shape
@@ -44,6 +46,8 @@ def edge_types(subject: Subject) -> Iterator[Diagnostic]:
         node_type = subject.node_type(node.type)
         if node_type is None or isinstance(subject.document.value(node.path).get("input"), dict):
             continue
+        for edge in incoming:
+            yield from _unknown_targets(subject, edge, node_type)
         supplied = [(edge, _supplied(subject, edge)) for edge in incoming]
         for edge, fields in supplied:
             yield from _types(subject, edge, fields, node_type)
@@ -118,6 +122,21 @@ def _fitting(shape: Shape, name: str, node_type: NodeType, value: Any) -> tuple[
         return f"{value!r}"[:60], fit_examples(node_type.input, {}, (name,), (value,))
     kind = kind_of(shape)
     return ("", None) if kind is None else (words(kind), fit_field(node_type.input, name, kind))
+
+
+def _unknown_targets(subject: Subject, edge: Edge, node_type: NodeType) -> Iterator[Diagnostic]:
+    """Targets of a mapping that the node at its end does not take."""
+    taken = [field.alias or name for name, field in node_type.input.model_fields.items()]
+    for target in unknown_targets(edge, node_type):
+        name = first_step(target)
+        guess = did_you_mean(name, taken, 1)
+        yield subject.document.report(
+            "MR121",
+            f"unknown input {name!r} of {node_type.name}",
+            (*edge.path, "mapping", target),
+            hint=guess or f"{node_type.name} takes {listed(taken, 30) or 'none'}",
+            key=True,
+        )
 
 
 def _nested_targets(subject: Subject, edge: Edge) -> Iterator[Diagnostic]:

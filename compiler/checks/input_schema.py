@@ -56,9 +56,7 @@ def input_schema(subject: Subject) -> Iterator[Diagnostic]:
         refused = True
         message, hint = _words(best)
         yield subject.document.report("MR124", message, ("input", *best.absolute_path), hint=hint)
-    if refused:
-        return
-    if schema.get("type", "object") != "object":
+    if not refused and schema.get("type", "object") != "object":
         message, hint = "the input of an instance is an object", "write type: object, with properties"
         yield subject.document.report("MR124", message, ("input", "type"), hint=hint)
     yield from _details(subject, schema, ("input",))
@@ -96,13 +94,19 @@ def _words(error: Any) -> tuple[str, str]:
 def _details(subject: Subject, schema: dict[str, Any], path: Path) -> Iterator[Diagnostic]:
     """Patterns that are none; required names that are not described, which is almost always a slip."""
     yield from _unknown_keywords(subject, schema, path)
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(inner := schema.get(keyword), dict):
+            yield from _details(subject, inner, (*path, keyword))
     properties, required, pattern = schema.get("properties"), schema.get("required"), schema.get("pattern")
     if isinstance(pattern, str) and (reason := _pattern_fault(pattern)):
         message = f"{pattern[:60]!r} is not a regular expression: {reason}"
         yield subject.document.report("MR124", message, (*path, "pattern"), hint="mend the pattern")
     if not isinstance(properties, dict):
         return
-    missing = [(at, name) for at, name in enumerate(required or ()) if name not in properties]
+    names = required if isinstance(required, list) else []
+    missing = [
+        (at, name) for at, name in enumerate(names) if isinstance(name, str) and name not in properties
+    ]
     for index, name in missing[:MOST_GUESSES]:
         if guess := did_you_mean(name, properties):
             message = f"required input {name!r} is not among the properties"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -78,18 +79,20 @@ def against(
 
 
 def _errors(model: type[BaseModel], given: dict[str, Any]) -> list[Any]:
+    errors: list[Any] = []
     try:
         model.model_validate(given)
     except ValidationError as error:
-        return error.errors(include_url=False)
+        errors = list(error.errors(include_url=False))
     except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything; the node would fail so too
         message = f"{type(error).__name__}: {error}"
         return [{"type": "value_error", "loc": (), "msg": message, "input": given}]
     if model.model_config.get("extra") in ("allow", "forbid"):
-        return []
+        return errors
     # The model would drop them without a word, which is never what their author meant.
     unknown = given.keys() - set(_names(model))
-    return [{"type": "extra_forbidden", "loc": (name,), "input": given[name]} for name in sorted(unknown)]
+    dropped = [{"type": "extra_forbidden", "loc": (name,), "input": given[name]} for name in sorted(unknown)]
+    return [*errors, *dropped]
 
 
 def _finding(
@@ -105,7 +108,7 @@ def _finding(
     name = item_name(loc) if loc else what + "s"
     known = _fields(model, tuple(error["loc"][:-1]))
     if kind == "extra_forbidden":
-        guess = closest(name, known)
+        guess = error.get("meant") or closest(name, known)
         hint = (
             f"did you mean {guess!r}?" if guess else f"{node_type.name} takes {listed(known, 30) or 'none'}"
         )
@@ -122,6 +125,7 @@ def _finding(
         return document.report("MR123", message, path, hint=f"add {name}: …{about}", key=True)
     found = explain(error, name, known)
     hint = found.hint
+    place = (*loc, *_mentioned(found.message, error.get("input")))
     value = error.get("input")
     if isinstance(value, str) and reads_something(value):
         hint = f'write "{{{{ {value.strip()} }}}}"'
@@ -131,10 +135,21 @@ def _finding(
     return document.report(
         "MR122",
         message,
-        (*where, *loc),
+        (*where, *place),
         hint=hint or f"`realm nodes {node_type.name}` shows what it takes",
-        key=not loc,
+        key=not place,
     )
+
+
+def _mentioned(message: str, given: Any) -> Path:
+    """Of a mapping that is refused as a whole, the first of its keys that the reason names."""
+    if not isinstance(given, dict):
+        return ()
+    found = {
+        key: re.search(rf"(?<!\w){re.escape(key)}(?!\w)", message) for key in given if isinstance(key, str)
+    }
+    places = {key: match.start() for key, match in found.items() if match}
+    return (min(places, key=places.__getitem__),) if places else ()
 
 
 def _fields(model: type[BaseModel], path: Path) -> tuple[str, ...]:

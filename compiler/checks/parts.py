@@ -22,12 +22,15 @@ def parts(subject: Subject) -> Iterator[Diagnostic]:
             continue
         for key, example in _EXAMPLES.items():
             forks_by_edges = key == "branches" and subject.graph.outgoing(str(node.get("node_id")))
-            if key == node_type.parts and node.get(key) is None and not forks_by_edges:
+            others = any(node.get(other) is not None for other in _EXAMPLES)
+            if key == node_type.parts and node.get(key) is None and not forks_by_edges and not others:
                 message = f"{node_type.name} without {key!r}"
                 yield subject.document.report("MR110", message, (*path, "type"), hint=example)
             elif key != node_type.parts and node.get(key) is not None:
                 message = f"{node_type.name} has no {key}"
                 hint = f"it has {node_type.parts}" if node_type.parts else f"remove {key}"
+                if key in node_type.parameters.model_fields:
+                    hint = f"write it under parameters: {{{key}: …}}"
                 yield subject.document.report("MR111", message, (*path, key), hint=hint, key=True)
         yield from _names(subject, path, node.get("branches"))
         yield from _waits(subject, path, node)

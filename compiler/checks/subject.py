@@ -15,7 +15,7 @@ from ..document import Document
 from ..graph import Graph
 from ..model import Definition
 from ..scopes import Scope
-from ..validate import UNNAMED
+from ..validate import NO_ID, UNNAMED
 
 if TYPE_CHECKING:
     from ..analysis import Analysis
@@ -106,4 +106,5 @@ class Subject:
     @cached_property
     def unnamed(self) -> bool:
         """Whether a node stands without an id, so that references to it must look wrong."""
-        return any(node.id.startswith(UNNAMED) for node in self.graph.nodes)
+        told = any(one.code == "MR110" and one.message.endswith(NO_ID) for one in self.form)
+        return told or any(node.id.startswith(UNNAMED) for node in self.graph.nodes)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ...tasks.sdk import NodeType
 from ..close_matches import did_you_mean, listed
 from ..diagnostics import Diagnostic, Path
 from ..graph import Edge
@@ -31,9 +32,23 @@ def supply(subject: Subject) -> Iterator[Diagnostic]:
         if isinstance(explicit, dict):
             yield from _explicit(subject, path, node_type.name, required, explicit)
         elif incoming := subject.graph.incoming(node_id):
-            yield from _from_edges(subject, path, node_id, node_type.name, required, incoming)
+            if not any(unknown_targets(edge, node_type) for edge in incoming):  # One of them may be meant.
+                yield from _from_edges(subject, path, node_id, node_type.name, required, incoming)
         else:
             yield from _from_instance(subject, path, node_id, node_type.name, required)
+
+
+def unknown_targets(edge: Edge, node_type: NodeType) -> list[str]:
+    """The targets of an edge's mapping that the node at its end does not take, and would drop without a word."""
+    if node_type.input.model_config.get("extra") == "allow":
+        return []
+    taken = {field.alias or name for name, field in node_type.input.model_fields.items()}
+    return [str(target) for target in edge.mapping or {} if first_step(str(target)) not in {"", *taken}]
+
+
+def first_step(target: str) -> str:
+    """The field of the input in which a mapping's target lies."""
+    return target.replace("\\.", "\0").partition(".")[0].replace("\0", ".")
 
 
 def _required(model: type[BaseModel]) -> list[str]:

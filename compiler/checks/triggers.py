@@ -74,7 +74,11 @@ def _schedule(subject: Subject, where: Path, config: dict[str, Any]) -> Iterator
             hint="remove one",
             key=True,
         )
-    if "cron" not in config and "interval" not in config:
+    if (
+        "cron" not in config
+        and "interval" not in config
+        and config.keys() <= TRIGGER_CONFIGS["schedule"].model_fields.keys()
+    ):
         hint = 'add cron: "0 2 * * *" or interval: 15m'
         yield document.report(
             "MR127", "a schedule trigger needs 'cron' or 'interval'", where, hint=hint, key=True

@@ -191,7 +191,7 @@ class _Writer:
             return
         self._identity(step, made, "control/parallel")
         if (join := fields.get("join_type")) is not None:
-            parameters.add("wait_for", self._wait_for(join), join)
+            parameters.put("wait_for", self._wait_for(join))
         parameters.put("fail_fast", fields.get("fail_fast"))
         parameters.put("max_concurrent", fields.get("max_concurrent"))
         if parameters.tree:
@@ -205,20 +205,20 @@ class _Writer:
             self.draft.report("MR210", f"{key!r} is empty", given.path, hint="name a step", key=True)
         self._identity(step, made, NO_KIND)
 
-    def _wait_for(self, join: Entry) -> Any:
-        """``All``, ``Any``, ``{N: 2}`` or ``2``."""
+    def _wait_for(self, join: Entry) -> Entry:
+        """``All``, ``Any``, ``{N: 2}`` or ``2``; what is none of these is reported, and All stands in for it."""
         if isinstance(join.value, dict):
             count = Fields(self.draft, join, "a join of N", _COUNT, {"n": "N"}).take(
                 "N", int, needed=True, example="2"
             )
-            return count.value if count is not None else "all"
+            return count or join._replace(value="all")
         if isinstance(join.value, int) and not isinstance(join.value, bool):
-            return join.value
+            return join
         if isinstance(join.value, str) and join.value.lower() in ("all", "any"):
-            return join.value.lower()
+            return join._replace(value=join.value.lower())
         message = f"a join type is All, Any or {{N: 2}}, not {join.value!r}"
         self.draft.report("MR113", message, join.path, hint="write join_type: All, Any or {N: 2}")
-        return "all"
+        return join._replace(value="all")
 
     def _loop(self, step: Step, made: Made) -> None:
         parameters, fields = Made(step.fields.entry), step.fields
@@ -291,7 +291,10 @@ class _Writer:
                 fields.take("expression", str, needed=True, example="check.score > 60")
                 return stands_in
         if isinstance(given.value, str):
-            text, mark = self._phrases(around).expression(given.value, given.mark, given.path)
+            # What stands in for a condition that is wrong must not be wrong in a loop either.
+            otherwise = "{{ loop.index < 1 }}" if step.kind == "Loop" else "{{ null }}"
+            phrases = self._phrases(around)
+            text, mark = phrases.expression(given.value, given.mark, given.path, otherwise)
             return given._replace(value=text, mark=mark)
         if not isinstance(given.value, bool):
             message = f"a condition is an expression, not {json_kind(given.value)}"

@@ -14,18 +14,23 @@ from ...tasks.sdk import NodeType
 from ..diagnostics import Diagnostic
 from ..document import Document, MapMark, Mark, SeqMark, span_of
 from ..model import NodeDefinition, Part
+from .platform_next import VOCABULARY
 from .rewriting import Draft, drop
+from .spelling import SYNONYMS
 
 FAMILY = "control/"
 _OWN = frozenset(NodeDefinition.model_fields)
+_AT_NODES = frozenset({*VOCABULARY["nodes"], *SYNONYMS["nodes"]})
+"""Keys that mean something else at a node, whatever parameters its type has."""
 _OF_A_PART = ("nodes", "edges", "output")
 
 
 def gather_parts(
     document: Document, registry: Registry | None = None
 ) -> tuple[Document, tuple[Diagnostic, ...]]:
-    """The document with every control node's parts and parameters where the canonical form has them."""
-    if not _any_control(document.tree):
+    """The document with every control node's parts and parameters where the canonical form has them; and those of other
+    nodes, of which that is told."""
+    if not _any_node(document.tree):
         return document, ()
     if registry is None:
         from ...tasks.registry import registry as installed
@@ -35,16 +40,14 @@ def gather_parts(
     for part in draft.walk():
         for index, node, mark in part.maps("nodes"):
             kind = _kind(node)
-            if kind.startswith(FAMILY) and kind in registry:
+            if kind in registry:
                 _gather(_Node(part, index, node, mark), registry[kind])
     return draft.done()
 
 
-def _any_control(tree: Any) -> bool:
+def _any_node(tree: Any) -> bool:
     nodes = tree.get("nodes") if isinstance(tree, dict) else None
-    return isinstance(nodes, list) and any(
-        isinstance(node, dict) and _kind(node).startswith(FAMILY) for node in nodes
-    )
+    return isinstance(nodes, list) and any(isinstance(node, dict) and _kind(node) for node in nodes)
 
 
 def _kind(node: dict[str, Any]) -> str:
@@ -65,9 +68,9 @@ class _Node:
         self.parameters_mark = parameters_mark.copy() if marked else MapMark(span_of(mark))
         self.written = "parameters" in tree
 
-    def close(self) -> None:
-        """Put the parameters back, where there are any or were."""
-        if self.open and (self.parameters or self.written):
+    def close(self, *, always: bool) -> None:
+        """Put the parameters back, where there are any, or ``always`` where there is room for some."""
+        if self.open and (self.parameters or (self.written and always)):
             self.tree["parameters"], self.mark.children["parameters"] = self.parameters, self.parameters_mark
             self.mark.keys.setdefault("parameters", span_of(self.mark))
 
@@ -82,16 +85,36 @@ def _gather(node: _Node, node_type: NodeType) -> None:
             _move(node.parameters, node.parameters_mark, node.tree, node.mark, key, origin)
         elif key == "body":
             _direct(node)
-    if key == "body":
+    if key == "body" or isinstance(node.tree.get("body"), list):
         _as_part(node)
-    elif key == "branches":
+    if key == "branches" or isinstance(node.tree.get("branches"), dict):
         _as_branches(node)
     given_id = "node_id" in node.tree or "id" in node.tree
-    for name in node_type.parameters.model_fields:
-        misplaced = name in node.tree and name not in node.parameters and (name != "name" or given_id)
-        if misplaced and name not in _OWN:
-            _move(node.tree, node.mark, node.parameters, node.parameters_mark, name, (*node.path, name))
-    node.close()
+    misplaced = [
+        name
+        for name in node_type.parameters.model_fields
+        if name in node.tree and name not in node.parameters and (name != "name" or given_id)
+    ]
+    misplaced = [name for name in misplaced if name not in _OWN]
+    own = node_type.name.startswith(FAMILY)
+    if not own:
+        misplaced = [name for name in misplaced if name not in _AT_NODES]
+        _tell(node, node_type, misplaced)
+    for name in misplaced:
+        _move(node.tree, node.mark, node.parameters, node.parameters_mark, name, (*node.path, name))
+    node.close(always=own)
+
+
+def _tell(node: _Node, node_type: NodeType, misplaced: list[str]) -> None:
+    """Parameters right at the node, of a type that is not the language's own: one slip, told at the first of them."""
+    if not misplaced:
+        return
+    names = sorted(misplaced, key=list(node.tree).index)
+    shown = " and ".join(", ".join(map(repr, names)).rsplit(", ", 1))
+    is_what = "are parameters" if len(names) > 1 else "is a parameter"
+    message = f"{shown} {is_what} of {node_type.name}, beside 'parameters' and not in it"
+    hint = f"write parameters: {{{', '.join(f'{name}: …' for name in names)}}}"
+    node.draft.report("MR111", message, (*node.path, names[0]), hint=hint, key=True)
 
 
 def _move(

@@ -115,6 +115,7 @@ class _Instance:
         self.sizes: dict[str, float] = {}
         self.figures: dict[str, Fields] = {}
         self._canonical: dict[str, str] = {}
+        self.nameless = False
 
     def write(self, made: Made) -> None:
         """Nodes and edges."""
@@ -138,6 +139,7 @@ class _Instance:
             return None
         identity = task.take("id", str, needed=True, example="mProject_ID0000001")
         if identity is None:
+            self.nameless = True
             return None
         canonical = node_id(identity.value)
         if (other := self._canonical.get(canonical)) is not None:
@@ -180,7 +182,10 @@ class _Instance:
     def _known(self, identity: Entry, what: str) -> bool:
         if identity.value in self.ids:
             return True
-        hint = did_you_mean(str(identity.value), self.ids) or "write the id of a task"
+        meant = did_you_mean(str(identity.value), self.ids)
+        if self.nameless and meant is None:
+            return False  # It may be the one whose id is missing, which is told.
+        hint = meant or "write the id of a task"
         message = f"{what} task {identity.value!r}, which does not exist"
         self.draft.report("MR201", message, identity.path, hint=hint)
         return False

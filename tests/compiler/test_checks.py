@@ -133,7 +133,7 @@ def test_a_mapping_supplies_what_it_names_and_nothing_else():
     nodes = "  - {node_id: a, type: test/make}\n  - {node_id: b, type: test/use}\nedges:\n"
     assert findings(nodes + "  - {source: a, target: b, mapping: {image: $.image}}\n") == []
     assert findings(nodes + "  - {source: a, target: b, mapping: {picture: $.image}}\n") == [
-        ("MR350", "nodes[1].type")
+        ("MR121", "edges[0].mapping.picture")
     ]
 
 

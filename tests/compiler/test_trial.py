@@ -1,4 +1,4 @@
-"""Eighty definitions as a stranger writes them: sixty and more that are wrong in a place or two, twenty that are right.
+"""Definitions as a stranger writes them: many that are wrong in a place or two, and some that are right but unusual.
 
 ``fixtures/trial/wrong`` marks each fault where it stands: ``«MR303|widht»`` is the text ``widht``, at whose first
 character a finding with that code is due (or one of several codes, with commas between). The marks are taken out
