@@ -126,12 +126,38 @@ class Delay:
     seconds: float
 
 
-Block = Work | Diamond | Branch | Rescue | Each | Rounds | Fork | Transaction | Delay
+@dataclass(frozen=True, slots=True)
+class Inlined:
+    """A part that is a workflow of its own, named by its ``id``."""
+
+    id: str
+    body: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A node that waits for an event, beside a pause of so many seconds after which it is emitted."""
+
+    id: str
+    seconds: float
+
+
+Block = Work | Diamond | Branch | Rescue | Each | Rounds | Fork | Transaction | Delay | Inlined | Meeting
+_INPUT = {"type": "object", "properties": {"never": {"type": "boolean"}}}
 
 
 def document(name: str, part: Part, ledger: str, round: str = "") -> dict[str, Any]:
     """The definition, as a person would write it."""
-    return {"name": name, "version": "1.0.0", **_part(part, ledger, round)}
+    return {"name": name, "version": "1.0.0", "input": _INPUT, **_part(part, ledger, round)}
+
+
+def inner_documents(part: Part, ledger: str) -> Iterator[dict[str, Any]]:
+    """The definitions that a definition names, and those that they name."""
+    for block in part:
+        if isinstance(block, Inlined):
+            yield document(block.id, block.body, ledger)
+        for inner in parts_of(block):
+            yield from inner_documents(inner, ledger)
 
 
 def constructs(part: Part) -> Iterator[str]:
@@ -147,7 +173,7 @@ def parts_of(block: Block) -> list[Part]:
     """The parts inside a block."""
     if isinstance(block, Fork):
         return list(block.branches.values())
-    return [block.body] if isinstance(block, Each | Rounds | Transaction) else []
+    return [block.body] if isinstance(block, Each | Rounds | Transaction | Inlined) else []
 
 
 def works_of(block: Block) -> list[Work]:
@@ -206,7 +232,7 @@ def _block(
             "parameters": {"duration": f"{block.seconds:g}s"},
         }
         return [node], [], block.id, block.id
-    if isinstance(block, Each | Rounds | Fork | Transaction):
+    if isinstance(block, Each | Rounds | Fork | Transaction | Inlined | Meeting):
         return [_construct(block, ledger, round)], [], block.id, block.id
     nodes = [_work(work, ledger, round) for work in works_of(block)]
     if isinstance(block, Work):
@@ -237,7 +263,14 @@ def _edge(source: Work, target: Work, **more: Any) -> dict[str, Any]:
     return {"source": source.id, "target": target.id, **more}
 
 
-def _construct(block: Each | Rounds | Fork | Transaction, ledger: str, round: str) -> dict[str, Any]:
+def _construct(
+    block: Each | Rounds | Fork | Transaction | Inlined | Meeting, ledger: str, round: str
+) -> dict[str, Any]:
+    if isinstance(block, Meeting):
+        return _meeting(block)
+    if isinstance(block, Inlined):
+        parameters = {"name": block.id, "input": {"never": False}}
+        return {"node_id": block.id, "type": "control/subworkflow", "parameters": parameters}
     if isinstance(block, Each):
         parameters: dict[str, Any] = {
             "items": list(range(block.count)),
@@ -263,6 +296,28 @@ def _construct(block: Each | Rounds | Fork | Transaction, ledger: str, round: st
         }
     node = {"node_id": block.id, "type": "control/transaction", "body": _part(block.body, ledger, round)}
     return {**node, **({"fail_on_error": False} if block.tolerated else {})}
+
+
+def _meeting(block: Meeting) -> dict[str, Any]:
+    told = {"type": "chaos.met", "correlation": f"{{{{ execution.id }}}}/{block.id}"}
+    pause = _block(Delay(f"{block.id}-pause", block.seconds), "", "")[0][0]
+    emit = {"node_id": f"{block.id}-emit", "type": "control/emit-event", "parameters": told}
+    wait = {
+        "node_id": f"{block.id}-wait",
+        "type": "control/wait-event",
+        "parameters": {**told, "timeout": "10m"},
+    }
+    branches = {
+        "one": {"nodes": [wait]},
+        "other": {"nodes": [pause, emit], "edges": [{"source": pause["node_id"], "target": emit["node_id"]}]},
+    }
+    parameters = {"wait_for": "all"}
+    return {
+        "node_id": block.id,
+        "type": "control/parallel",
+        "parameters": parameters,
+        "branches": branches,
+    }
 
 
 def _work(work: Work, ledger: str, round: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from .definitions import (
     Diamond,
     Each,
     Fork,
+    Inlined,
+    Meeting,
     Outcome,
     Part,
     Rescue,
@@ -59,10 +61,17 @@ class Drawer:
             self._branch,
             self._rescue,
         ]
-        deep: list[Callable[[int, int], Block]] = [self._each, self._loop, self._fork, self._transaction]
-        weights = [3, 2, 2, 1] + ([2, 2, 2, 3] if depth < DEEPEST else [0, 0, 0, 0])
-        if depth == 0 and self._random.random() < 0.05:
-            return Delay(self._id("delay"), round(self._random.uniform(0.1, 0.6), 2))
+        deep: list[Callable[[int, int], Block]] = [
+            self._each,
+            self._loop,
+            self._fork,
+            self._transaction,
+            self._inlined,
+        ]
+        weights = [3, 2, 2, 1] + ([2, 2, 2, 3, 2] if depth < DEEPEST else [0] * len(deep))
+        if depth == 0 and self._random.random() < 0.1:
+            make_waiting = self._random.choice([Delay, Meeting])
+            return make_waiting(self._id("wait"), round(self._random.uniform(0.1, 0.6), 2))
         make = self._random.choices([*simple, *deep], weights)[0]
         return make(depth, rounds)
 
@@ -157,6 +166,10 @@ class Drawer:
     def _fork(self, depth: int, rounds: int) -> Fork:
         branches = {f"way_{n}": self._part(depth + 1, rounds) for n in range(self._random.randint(2, 3))}
         return Fork(self._id("fork"), branches, self._random.random() < 0.5)
+
+    def _inlined(self, depth: int, rounds: int) -> Inlined:
+        # Expressions inside see nothing of the loop around.
+        return Inlined(self._id("inner"), self._part(depth + 1, 0))
 
     def _transaction(self, depth: int, rounds: int) -> Transaction:
         body = [*self._part(depth + 1, rounds), self._work("step", rounds)]

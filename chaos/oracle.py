@@ -17,6 +17,8 @@ from .definitions import (
     Diamond,
     Each,
     Fork,
+    Inlined,
+    Meeting,
     Part,
     Rescue,
     Rounds,
@@ -86,6 +88,19 @@ class _Simulation:
             return self._each(block, prefix, iteration)
         if isinstance(block, Rounds):
             return self._rounds(block, prefix, iteration)
+        if isinstance(block, Meeting):
+            for place in _meeting(block):
+                self._decide(prefix + place, iteration, "completed", "ok")
+            return "ok"
+        if isinstance(block, Inlined):
+            verdict = self.part(block.body, f"{prefix}{block.id}/", iteration)
+            failed = verdict == "failed"
+            return self._decide(
+                prefix + block.id,
+                iteration,
+                "failed" if failed else "completed",
+                "failed" if failed else "ok",
+            )
         return (
             self._fork(block, prefix, iteration)
             if isinstance(block, Fork)
@@ -185,8 +200,11 @@ class _Simulation:
         """Everything in a part, to any depth."""
         for block in part:
             self._mark_works(works_of(block), prefix, iteration, statuses)
-            if isinstance(block, Delay | Each | Rounds | Fork | Transaction):
+            if isinstance(block, Delay | Each | Rounds | Fork | Transaction | Inlined):
                 self.found.nodes[prefix + block.id, iteration] = statuses
+            if isinstance(block, Meeting):
+                for place in _meeting(block):
+                    self.found.nodes[prefix + place, iteration] = statuses
             for name, inner in zip(_names(block), parts_of(block), strict=True):
                 inside = f"{prefix}{_id(block)}/{name}"
                 if isinstance(block, Each | Rounds):
@@ -195,6 +213,12 @@ class _Simulation:
                         self._mark(inner, inside, own, statuses)
                 else:
                     self._mark(inner, inside, iteration, statuses)
+
+
+def _meeting(block: Meeting) -> list[str]:
+    """The places of its nodes."""
+    inside = [f"one/{block.id}-wait", f"other/{block.id}-pause", f"other/{block.id}-emit"]
+    return [block.id, *(f"{block.id}/{place}" for place in inside)]
 
 
 def _names(block: Block) -> list[str]:

@@ -50,8 +50,8 @@ def prepare() -> None:
 
 
 class Stage:
-    """One trial's place: an instance of each definition for each of the ``inputs``. ``small`` names a folder to be
-    filled."""
+    """One trial's place: an instance of each definition for each of the ``inputs``; ``inner`` are definitions that they
+    name. ``small`` names a folder to be filled."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Stage:
         *,
         inputs: Sequence[dict[str, Any]] = ({"never": False},),
         small: str = "",
+        inner: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._inputs = inputs
         self.way, self.database = way, database
@@ -87,6 +88,8 @@ class Stage:
             self._stack.callback(_unmount, self.small)
         for file, definition in zip(self.files, definitions, strict=True):
             file.write_text(json.dumps(definition), encoding="utf-8")
+        for definition in inner:
+            (folder / f"{definition['name']}.json").write_text(json.dumps(definition), encoding="utf-8")
         self.url, direct = self._open_database()
         self.settings = Settings(
             home=self.home, database_url=self.url, artifacts=str(self.artifacts), nodes=("chaos.nodes",),

@@ -17,7 +17,7 @@ from mirror_realm.core.errors import RealmError
 from mirror_realm.core.status import InstanceStatus
 
 from . import faults as broken
-from .definitions import constructs, document
+from .definitions import constructs, document, inner_documents
 from .drawing import Drawer
 from .faults import KINDS, Fault
 from .invariants import Evidence, Findings, check, left_behind
@@ -92,11 +92,10 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
     definitions = [
         document(f"chaos-{seed}-{number}", part, str(folder / "ledger")) for number, part in enumerate(parts)
     ]
-    for definition in definitions:
-        definition["input"] = {"type": "object", "properties": {"never": {"type": "boolean"}}}
+    inner = [one for part in parts for one in inner_documents(part, str(folder / "ledger"))]
     small = next((KINDS[fault.kind].small for fault in faults if KINDS[fault.kind].small), "")
     began = time.monotonic()
-    stage = Stage(folder, way, database, definitions, small=small)
+    stage = Stage(folder, way, database, definitions, small=small, inner=inner)
     try:
         _play(stage, result)
         findings = Findings()

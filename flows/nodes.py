@@ -49,18 +49,8 @@ async def drive(handle: Handle, incoming: Sequence[Edge]) -> None:
         if scope.failed is not None:
             handle.status, handle.reason = NodeStatus.CANCELED, f"{scope.failed.label} failed before"
             return
-        if await restore(handle, incoming):
-            return
-        await scope.run.waits.gate()
-        try:
-            verdict, call = await _decided(handle, incoming)
-        except RealmError as error:
-            await _fail_before_start(handle, incoming, error.record)
-        else:
-            if call is None:
-                await _skip(handle, incoming, verdict.reason)
-            else:
-                await execute(handle, incoming, call)
+        if not await restore(handle, incoming):
+            await _run(handle, incoming)
         if not handle.status.terminal:
             raise RealmError(Code.INTERNAL_ERROR, f"node {handle.label!r} ended without a verdict")
         if fails_the_scope(handle) and scope.failure is None:
@@ -70,6 +60,20 @@ async def drive(handle: Handle, incoming: Sequence[Edge]) -> None:
         raise
     finally:
         handle.decided.set()
+
+
+async def _run(handle: Handle, incoming: Sequence[Edge]) -> None:
+    """Skip the node, or run it to its end."""
+    await handle.scope.run.waits.gate()
+    try:
+        verdict, call = await _decided(handle, incoming)
+    except RealmError as error:
+        await _fail_before_start(handle, incoming, error.record)
+        return
+    if call is None:
+        await _skip(handle, incoming, verdict.reason)
+    else:
+        await execute(handle, incoming, call)
 
 
 async def _decided(handle: Handle, incoming: Sequence[Edge]) -> tuple[Verdict, NodeCall | None]:
@@ -245,7 +249,8 @@ class _Attempts:
         row = again or await run.env.journal.begin(this, max_attempts=self.most)
         run.emit_node(handle)
         began = asyncio.get_running_loop().time()
-        outcome = await _attempt(handle, self.node_type, this, row.attempts[-1].started_at)
+        began_at = row.attempts[-1].started_at
+        outcome = await _attempt(handle, self.node_type, this, began_at, carried=again is not None)
         handle.seconds, handle.worker = asyncio.get_running_loop().time() - began, outcome.worker
         degraded = self.parameters is not self.call.parameters
         error = ErrorRecord.from_dict(outcome.error) if outcome.error else None
@@ -280,7 +285,9 @@ class _Attempts:
         return error, delay
 
 
-async def _attempt(handle: Handle, node_type: NodeType, call: NodeCall, since: datetime) -> NodeOutcome:
+async def _attempt(
+    handle: Handle, node_type: NodeType, call: NodeCall, since: datetime, *, carried: bool
+) -> NodeOutcome:
     run = handle.scope.run
 
     def listen(event: dict[str, Any]) -> None:
@@ -296,7 +303,7 @@ async def _attempt(handle: Handle, node_type: NodeType, call: NodeCall, since: d
             def report(fraction: float, message: str) -> None:
                 listen({"fraction": fraction, "message": message})
 
-            return await drive_construct(Site(handle, call, since, report), node_type, call)
+            return await drive_construct(Site(handle, call, since, carried, report), node_type, call)
         if node_type.where == "flow":
             return await execute_in_flow(call, evaluator=ScopeEvaluator(handle.scope.expressions()))
         return await run.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)

@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 
 async def restore(handle: Handle, incoming: Sequence[Edge]) -> bool:
-    """Take the node's result from the journal when an earlier life of the instance decided it: as completed, or as a
-    failure that the definition lets pass. What was undone since, and what follows it, runs again."""
+    """Take the node's result from the journal when an earlier life of the instance decided it: as completed, as a
+    failure that the definition lets pass, or as one for good where the instance is only carried on. What was undone
+    since, and what follows it, runs again."""
     row = handle.scope.past.get(handle.key)
     _mark_again(handle, incoming)
     if row is None or row.status not in (NodeStatus.COMPLETED, NodeStatus.FAILED):
         return False
-    if handle.again:
+    stands = row.status is NodeStatus.FAILED and not handle.anew and await _stands(handle)
+    if stands:
+        handle.again = False  # What was undone inside it was undone for that very failure.
+    elif handle.again:
         journal, place = handle.scope.run.env.journal, (handle.key, handle.scope.iteration)
         await journal.call(journal.store.executions.reopen, row.instance_id, [place])
         return False
     error = ErrorRecord.from_dict(row.error) if row.status is NodeStatus.FAILED and row.error else None
     if row.status is NodeStatus.FAILED:
         route(handle, error)
-        if handle.node.fail_on_error and not handle.ignored and handle.goto is None:
+        if not stands and handle.node.fail_on_error and not handle.ignored and handle.goto is None:
             return False
     output = {} if row.output is None else row.output
     handle.status, handle.output, handle.error, handle.restored = row.status, output, error, True
@@ -39,6 +43,16 @@ async def restore(handle: Handle, incoming: Sequence[Edge]) -> bool:
     if row.attempts and (ending := Termination.noted(row.attempts[-1].notes)) is not None:
         handle.scope.run.end(ending)
     return True
+
+
+async def _stands(handle: Handle) -> bool:
+    """Whether the node's failure is a verdict on the present attempt of what is around it, of which only the process
+    died; not so when that began again since, or the instance was retried."""
+    scope = handle.scope
+    if not scope.carried:
+        return False
+    around = None if scope.owner is None else (scope.owner.key, scope.owner.scope.iteration)
+    return (await scope.run.failures()).stands((handle.key, scope.iteration), around)
 
 
 def attempts_before(handle: Handle) -> int:

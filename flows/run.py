@@ -37,6 +37,7 @@ from .waits import Suspended, Waits
 
 if TYPE_CHECKING:
     from ..store import Instance
+    from ..store.history import Failures
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Run:
         self.waits = Waits()
         self.clock = Clock()
         self.breakpoints = Breakpoints(self)
+        self._failures: asyncio.Task[Failures] | None = None
         self._ending: Termination | None = None
         self._undo = False
         self._ended = asyncio.Event()
@@ -105,6 +107,7 @@ class Run:
             await self._stack.aclose()
             raise
         self._over = instance.status is InstanceStatus.COMPLETED
+        self.root.carried = self.resumed
         self.accepted_at = instance.created_at
         self.timeout = instance.timeout or self.workflow.timeout
         self.started = asyncio.get_running_loop().time() - spent(self, instance)
@@ -381,6 +384,15 @@ class Run:
             },
             "env": {name: os.environ[name] for name in self.env.settings.env_allow if name in os.environ},
         }
+
+    async def failures(self) -> Failures:
+        """What had failed when this life began. Looked up once: of what began since, nothing is in it."""
+        if self._failures is None:
+            journal = self.env.journal
+            self._failures = asyncio.create_task(
+                journal.call(journal.store.history.failures, self.instance_id)
+            )
+        return await asyncio.shield(self._failures)
 
     def emit_node(self, handle: Handle, **extra: Any) -> None:
         """Tell the listener where a node stands."""

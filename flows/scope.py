@@ -124,6 +124,8 @@ class Scope:
         self.failure: Handle | None = None
         self.past: Mapping[str, NodeExecution] = parent.past if parent and index is None else {}
         """What earlier lives of the instance did in this iteration, by the nodes' keys."""
+        self.carried = False
+        """Whether an earlier life began what is around, and this one goes on with it."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(
@@ -211,6 +213,7 @@ class Aside(Scope):
     ) -> None:
         super().__init__(run, run.root.engine, names=names, given=given)
         self.parent = run.root
+        self.carried = run.resumed
         self.prefix = prefix
         self.iteration = iteration
 

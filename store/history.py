@@ -71,6 +71,23 @@ class PastState:
     nodes: Mapping[tuple[str, str], PastNode] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Which nodes of an instance have failed, and when what is around them began: numbers of events, the last ones.
+
+    A node is its id and its iteration. ``retried`` is the event since which the instance runs again after it had ended.
+    """
+
+    ended: Mapping[tuple[str, str], int]
+    began: Mapping[tuple[str, str], int]
+    retried: int
+
+    def stands(self, node: tuple[str, str], around: tuple[str, str] | None) -> bool:
+        """Whether a node has failed since the construct ``around`` it (``None``: the instance) last began."""
+        since = self.retried if around is None else max(self.retried, self.began.get(around, 0))
+        return self.ended.get(node, 0) > since
+
+
 _event = Shape(HistoryEvent, InstanceEventRow)
 
 
@@ -115,6 +132,22 @@ class History:
             if len(events) == size:
                 self._keep(instance_id, state)
         return state
+
+    def failures(self, instance_id: str) -> Failures:
+        """See :class:`Failures`."""
+        row = InstanceEventRow
+        failed = (row.type == ENDED) & (row.after == NodeStatus.FAILED)
+        retried = row.node_id.is_(None) & (row.after == InstanceStatus.RETRYING)
+        statement = (
+            select(row.type, row.node_id, row.iteration, func.max(row.sequence).label("last"))
+            .where(row.instance_id == instance_id, failed | retried | (row.type == BEGAN))
+            .group_by(row.type, row.node_id, row.iteration)
+        )
+        found: dict[str, dict[tuple[str, str], int]] = {ENDED: {}, BEGAN: {}, MOVED: {}}
+        with self._database.read() as connection:
+            for type, node_id, iteration, last in connection.execute(statement):
+                found.setdefault(type, {})[node_id or "", iteration or ""] = last
+        return Failures(found[ENDED], found[BEGAN], max(found[MOVED].values(), default=0))
 
     def _last(self, instance_id: str, moment: datetime | None, sequence: int | None) -> int:
         """The number of the last event then; 0 when there was none."""

@@ -36,6 +36,8 @@ class Site:
     call: NodeCall
     since: datetime
     """When this attempt began; in a later life of the instance too."""
+    carried: bool
+    """Whether it began in an earlier life."""
     report: Callable[[float, str], None]
     notes: dict[str, Any] = field(default_factory=dict)
     _past: Past | None = None
@@ -119,6 +121,7 @@ class Site:
             given=self.call.input if given is None else given,
             isolated=isolated,
         )
+        scope.carried = self.carried
         await self._recall(scope, index)
         return scope
 

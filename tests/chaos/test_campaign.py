@@ -7,7 +7,18 @@ import threading
 
 import pytest
 
-from chaos.definitions import ALWAYS, Each, Fork, Outcome, Rescue, Transaction, Work, document
+from chaos.definitions import (
+    ALWAYS,
+    Each,
+    Fork,
+    Inlined,
+    Outcome,
+    Rescue,
+    Transaction,
+    Work,
+    document,
+    inner_documents,
+)
 from chaos.drawing import Drawer
 from chaos.invariants import Evidence, Findings, check, outcome
 from chaos.ledger import EFFECT, Ledger
@@ -17,6 +28,7 @@ from chaos.report import report
 from chaos.stage import prepare
 from chaos.trial import describe, run
 from mirror_realm.compiler import analyze
+from mirror_realm.compiler.library import Folder
 from mirror_realm.core.status import InstanceStatus
 from mirror_realm.store import NewInstance, Store
 
@@ -42,8 +54,11 @@ def test_a_short_campaign(seed, way, count):
 def test_every_definition_that_is_drawn_is_valid(tmp_path):
     for seed in range(25):
         drawer = Drawer(random.Random(seed))
-        definition = document(f"chaos-{seed}", drawer.definition(), str(tmp_path / "ledger"))
-        analysis = analyze("drawn.json", text=json.dumps(definition))
+        part = drawer.definition()
+        for inner in inner_documents(part, "ledger"):
+            (tmp_path / f"{inner['name']}.json").write_text(json.dumps(inner))
+        definition = document(f"chaos-{seed}", part, str(tmp_path / "ledger"))
+        analysis = analyze("drawn.json", text=json.dumps(definition), library=Folder(tmp_path))
         assert analysis.ok, analysis.render()
 
 
@@ -79,6 +94,11 @@ def work(id, fails=0, attempts=2, **more):
             [Fork("fork", {"x": [work("a", ALWAYS)], "y": [work("b")]}, False)],
             "failed",
             {"fork": "failed", "fork/x/a": "failed", "fork/y/b": "completed"},
+        ),
+        (
+            [Inlined("inner", [work("a", ALWAYS)]), work("b")],
+            "failed",
+            {"inner": "failed", "inner/a": "failed", "b": ABSENT},
         ),
     ],
 )

@@ -324,3 +324,69 @@ async def test_killed_in_the_middle_of_undoing_it_goes_on_where_it_was(lab, ledg
     assert result["error"]["message"] == "node 'd': d fails as asked"
     assert result["error"]["details"]["compensation"]["undone"] == ["c", "b", "a"]
     assert result["nodes"]["b!compensate"]["attempts"] == 2
+
+
+async def killed_and_carried_on(lab, text, ledger, folder, until):
+    """The instance of ``text``, killed once the ledger has the lines ``until``, and then carried on."""
+    file = folder / "killed.yaml"
+    file.write_text("name: test\n" + text)
+    child = subprocess.Popen([sys.executable, "-c", CRASH, str(file), ""])
+    async with asyncio.timeout(60):
+        while not until <= set(lines(ledger)) or not a_transaction_is_over(lab):
+            assert child.poll() is None
+            await asyncio.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    (instance,) = lab.store.instances.list()
+    assert instance.status is InstanceStatus.RUNNING
+    return await lab(text, instance_id=instance.id)
+
+
+def a_transaction_is_over(lab):
+    rows = [row for one in lab.store.instances.list() for row in lab.store.executions.for_instance(one.id)]
+    return any(row.node_type == "control/transaction" and row.status.terminal for row in rows)
+
+
+def pause(ledger, **more):
+    parameters = {"ledger": str(ledger), "seconds": 60}
+    return {"node_id": "p", "type": "test/pause-once", "parameters": parameters, **after_of(more)}
+
+
+async def test_a_transaction_that_failed_for_good_is_not_run_again_since_the_process_died(
+    lab, ledger, tmp_path
+):
+    ledger.touch()
+    failing = transaction(step(ledger, "a", undo="undo-a"), step(ledger, "d", fails=True, after="a"))
+    fork = {
+        "node_id": "fork",
+        "type": "control/parallel",
+        "parameters": {"fail_fast": False},
+        "branches": {"x": [failing], "y": [pause(ledger)]},
+    }
+    result = await killed_and_carried_on(lab, instance_of(fork), ledger, tmp_path, {"undo-a", "paused"})
+    assert sorted(lines(ledger)) == ["a", "d", "paused", "undo-a", "undo-b"]
+    assert result["status"] == "failed"
+    assert "d fails as asked" in result["error"]["message"]
+    assert result["nodes"]["fork/x/tx/d"]["attempts"] == 1
+    assert result["nodes"]["fork/y/p"]["status"] == "completed"
+
+
+async def test_a_tolerated_transaction_is_not_run_again_since_the_process_died(lab, ledger, tmp_path):
+    ledger.touch()
+    body = step(ledger, "a", undo="undo-a"), step(ledger, "d", fails=True, after="a")
+    failing = transaction(*body, fail_on_error=False)
+    text = instance_of(failing, pause(ledger, after="tx"), step(ledger, "e", after="p"))
+    result = await killed_and_carried_on(lab, text, ledger, tmp_path, {"undo-a", "paused"})
+    assert lines(ledger) == ["a", "d", "undo-a", "paused", "undo-b", "e"]
+    assert result["status"] == "completed"
+    assert result["nodes"]["tx"]["status"] == "failed"
+
+
+async def test_what_failed_for_good_runs_again_when_the_instance_is_retried(lab, ledger):
+    text = instance_of(transaction(step(ledger, "a", undo="undo-a"), flaky(ledger, "f", after="a")))
+    failed = await lab(text)
+    assert (failed["status"], lines(ledger)) == ("failed", ["a", "f!", "undo-a"])
+    lab.store.instances.transition(failed["instance_id"], InstanceStatus.RETRYING)
+    again = await lab(text, instance_id=failed["instance_id"])
+    assert again["status"] == "completed", again["error"]
+    assert lines(ledger)[3:] == ["a", "f"]

@@ -205,3 +205,35 @@ def test_instances_from_before_the_events_get_theirs(empty_url):
     with Store.open(empty_url) as store:
         for id in ids:
             assert_history_agrees(store, id)
+
+
+def test_a_failure_stands_until_what_is_around_it_begins_again(store, accept):
+    instance = accept(InstanceStatus.RUNNING)
+    around, inside = ("each", ""), ("each/a", "3")
+
+    def begin(node, attempt):
+        return store.executions.begin(instance.id, *node[:1], "x/y", attempt=attempt, iteration=node[1]).id
+
+    def fail(execution, attempt, status=NodeStatus.FAILED):
+        store.executions.finish(
+            execution, attempt, status=status, error={"code": "TRANSIENT_ERROR", "message": "m"}
+        )
+
+    def stands(node, owner=None):
+        return store.history.failures(instance.id).stands(node, owner)
+
+    each = begin(around, 1)
+    assert not stands(inside, around)
+    fail(begin(inside, 1), 1)
+    assert stands(inside, around)
+    fail(each, 1, NodeStatus.RETRYING)
+    begin(around, 2)
+    assert not stands(inside, around)  # It failed the attempt before.
+    fail(begin(inside, 2), 2)
+    assert stands(inside, around)
+    fail(each, 2)
+    assert stands(around)
+    store.instances.transition(instance.id, InstanceStatus.FAILED, error={"code": "ABORTED", "message": "m"})
+    store.instances.transition(instance.id, InstanceStatus.RETRYING)
+    assert not stands(around)
+    assert not stands(inside, around)
