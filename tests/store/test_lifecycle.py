@@ -29,7 +29,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(new=st.sampled_from(InstanceStatus), output=st.none() | st.integers())
     def move(self, new, output):
         legal = new in INSTANCE_TRANSITIONS[self.status]
-        repeat = self.status is new is InstanceStatus.RUNNING
+        repeat = self.status is new and new in (InstanceStatus.RUNNING, InstanceStatus.COMPENSATING)
         try:
             self.store.instances.transition(self.instance.id, new, output=output)
         except RealmError as error:
