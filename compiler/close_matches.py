@@ -18,6 +18,8 @@ def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None 
 
     >>> closest("dependsOn", ["next", "depends_on"]), closest("x", ["y"])
     ('depends_on', None)
+    >>> closest("cpu", ["gpu", "cpu_millis"])
+    'cpu_millis'
     >>> closest("params", ["type"], {"params": "type"})
     'type'
     """
@@ -28,6 +30,9 @@ def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None 
             return candidate
     if synonyms and (meant := synonyms.get(plain)) in words:
         return meant
+    longer = [candidate for candidate in words if candidate.startswith(f"{plain}_")]
+    if len(longer) == 1 and len(plain) > 2:
+        return longer[0]
     found = _matches(plain[:64], words, 1)
     return found[0] if found else None
 

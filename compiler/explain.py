@@ -114,6 +114,9 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
         expected = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         hint = did_you_mean(context["tag"], expected, 1) or f"write one of {listed(expected, 24)}"
         return Explained("MR113", f"{_key(context)} cannot be {context['tag']!r}", hint)
+    if kind.startswith(("datetime_", "date_")):
+        hint = "write 2026-05-01T08:00:00+08:00, or 2026-05-01"
+        return Explained("MR113", f"{subject}: {_shown(value)} is not a date and time", hint)
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         limit = f"{words} {context.get(key)}"

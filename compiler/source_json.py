@@ -22,6 +22,8 @@ from .source_faults import (
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_$\w+.-]+")
+_FULL_WIDTH = {**dict.fromkeys("“”„«»＂", '"'), "，": ",", "：": ":", "｛": "{", "［": "[", "【": "["}
+"""Characters that Chinese keyboards and word processors write for those of JSON."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -113,6 +115,8 @@ class _Reader:
                 first = self.text.count("\n", 0, unpack(marks.keys[key])[0]) + 1
                 self.faults.append(duplicate_key(key, first, start, self.at))
             self._blank()
+            if (plain := _FULL_WIDTH.get(self._next())) is not None:
+                raise self._stop(f"{self._next()} is not JSON", f"write {plain}")
             if self._next() != ":":
                 raise self._stop(f"a `:` is missing after the key {key!r}", f'write "{key}": value')
             self.at += 1
@@ -195,15 +199,28 @@ class _Reader:
             )
         if self._next() in "}]":
             return self._stop(f"{self._next()} where {closer} was expected", f"close with {closer} first")
+        if (opened := self._opened()) is not None:
+            return self._stop("a quote that is opened here is not closed", 'close it with "', opened)
+        if (plain := _FULL_WIDTH.get(self._next())) is not None:
+            return self._stop(f"{self._next()} is not JSON", f"write {plain}")
         # The comma belongs behind the value before, which may end on an earlier line.
         at = len(self.text[: self.at].rstrip())
         what = "pairs" if closer == "}" else "items"
         return self._stop(f"a comma is missing between two {what}", "write `,` here", at)
 
+    def _opened(self) -> int | None:
+        """Where the string before begins, if the quote that closed it was meant to open the text at hand."""
+        if self.at < 2 or self.text[self.at - 1] != '"' or not self._next().isalnum():
+            return None
+        opened = self.text.rfind('"', 0, self.at - 1)
+        return opened if self.text[opened + 1 : self.at - 1].rstrip().endswith((",", ":", "[", "{")) else None
+
     def _stop_key(self) -> Unreadable:
         if comment := self._stop_comment():
             return comment
         word = _WORD.match(self.text, self.at)
+        if (plain := _FULL_WIDTH.get(self._next())) is not None:
+            return self._stop(f"{self._next()} is not JSON", f"write {plain}")
         if self._next() == "'":
             return self._stop("a key in single quotes", 'JSON takes double quotes: "key"')
         if word:
@@ -231,4 +248,6 @@ class _Reader:
             return self._stop(
                 f"{text[0]} where a value was expected", "write the value, or remove what precedes it"
             )
+        if (plain := _FULL_WIDTH.get(text[0])) is not None:
+            return self._stop(f"{text[0]} is not JSON", f"write {plain}")
         return self._stop(f"{text[:40]!r} is not a JSON value", f'put it in quotes: "{text[:40]}"')

@@ -101,6 +101,9 @@ def explain(error: Any, text: str, open_flow: int | None) -> Fault:
     ):
         return _at(text, begun, "a quote that is opened here is never closed", "close it on the same line")
     if open_flow is not None and (unclosed := _unclosed(text, open_flow, at)) is not None:
+        if (comment := _comment(text, unclosed)) is not None:
+            hint = "a text with # in it must be in quotes"
+            return _at(text, comment, "a comment begins here, and the rest of the line belongs to it", hint)
         bracket = text[unclosed]
         return _at(
             text,
@@ -128,6 +131,8 @@ def explain(error: Any, text: str, open_flow: int | None) -> Fault:
     if "{{" in line and not re.search(r"""["'].*\{\{""", line):
         hint = 'put the whole value in quotes: "{{ … }}"'
         return _at(text, at, "an expression in {{ }} must be in quotes", hint)
+    if "did not find expected ',' or" in problem and text[at : at + 2] in (": ", ":\n"):
+        return _at(text, at, "a `:` in the middle of a text", "put a text that contains `: ` in quotes")
     for needle, message, hint in _WORDS:
         if needle in problem:
             return _at(text, at, message, hint)
@@ -155,6 +160,15 @@ def _colon(text: str, at: int) -> Fault | None:
     return _at(
         text, place, "a colon without a blank after it", "write `key: value`, with a blank after the colon"
     )
+
+
+def _comment(text: str, opened: int) -> int | None:
+    """The ``#`` that turns the rest of the line with an open bracket into a comment."""
+    end = text.find("\n", opened)
+    line = text[opened : end if end >= 0 else len(text)]
+    plain = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'", lambda match: "x" * len(match[0]), line)
+    found = re.search(r"\s#(?=.*[}\]])", plain)
+    return opened + found.start() + 1 if found else None
 
 
 def _line_around(text: str, at: int) -> str:

@@ -125,18 +125,51 @@ class _Finder:
         properties: Any = schema.get("properties")
         where: Path = (*path, "parameters", "input")
         closed = isinstance(properties, dict) and schema.get("additionalProperties") is False
-        unknown = [name for name in given if name not in properties] if closed else []
-        slips = {closest(name, properties) for name in unknown}
-        for name in schema.get("required", ()):
-            if name not in given and name not in slips:
+        known = properties if isinstance(properties, dict) else {}
+        slips = {name: closest(name, known) for name in given if name not in known and known}
+        unknown = [name for name in slips if closed or slips[name] not in (None, *given)]
+        missing = [name for name in schema.get("required", ()) if name not in given]
+        if len(missing) == len(unknown) == 1 and slips[unknown[0]] is None:
+            slips[unknown[0]] = missing[0]
+        for name in missing:
+            if name not in slips.values():
                 message = f"sub-workflow {analysis.definition.name!r} needs the input {name!r}"  # type: ignore[union-attr]
                 self.diagnostics.append(
                     self.document.report("MR350", message, where, hint=f"add {name}: …", key=True)
                 )
         for name in unknown:
-            hint = did_you_mean(name, properties) or f"it takes {listed(properties)}"
+            hint = f"did you mean {slips[name]!r}?" if slips[name] else f"it takes {listed(known)}"
+            required = slips[name] in schema.get("required", ())
             self.diagnostics.append(
-                self.document.report("MR121", f"unknown input {name!r}", (*where, name), hint=hint, key=True)
+                self.document.report(
+                    "MR121",
+                    f"unknown input {name!r}",
+                    (*where, name),
+                    hint=hint,
+                    severity="error" if closed or required else "warning",
+                    key=True,
+                )
+            )
+        for name in given.keys() & known.keys():
+            if isinstance(known[name], dict) and "{{" not in str(given[name]):
+                self._literal(given[name], known[name], schema, (*where, name))
+
+    def _literal(self, value: Any, property: dict[str, Any], schema: Mapping[str, Any], where: Path) -> None:
+        """A value that the sub-workflow's schema refuses."""
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import best_match
+
+        whole = {**property, "$defs": schema.get("$defs", {})}
+        error = best_match(Draft202012Validator(whole).iter_errors(value))
+        if error is not None:
+            place = (*where, *error.absolute_path)
+            message = f"the sub-workflow refuses the input {where[-1]!r}: {error.message[:120]}"
+            wanted = {key: property[key] for key in ("type", "enum", "minimum", "maximum") if key in property}
+            hint = (
+                f"it takes {', '.join(f'{key} {value}' for key, value in wanted.items())}" if wanted else None
+            )
+            self.diagnostics.append(
+                self.document.report("MR122", message, place, hint=hint or "see its input schema")
             )
 
     def _report(self, code: str, message: str, path: Path, key: str, hint: str | None) -> None:

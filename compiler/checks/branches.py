@@ -15,16 +15,7 @@ def branches(subject: Subject) -> Iterator[Diagnostic]:
         return  # where the graph is wrong, its paths say nothing
     from ..verify.branches import judge
 
-    for found in judge(subject.document, subject.scope, subject.registry):
-        if found.severity is not None:
-            yield subject.document.report(
-                found.code,
-                found.message,
-                found.path,
-                hint=found.hint,
-                severity=found.severity,
-                verdict=found.verdict,
-            )
+    yield from subject.told(judge(subject.document, subject.scope, subject.registry))
 
 
 def _conditional(subject: Subject) -> bool:

@@ -94,6 +94,7 @@ class Subject:
                     hint=one.hint,
                     severity=one.severity,
                     verdict=one.verdict,
+                    key=one.key,
                 )
 
     @cached_property

@@ -14,6 +14,16 @@ from .subject import Subject
 if TYPE_CHECKING:
     from ..verify.fitting import Fit
 
+_SCHEMA_TYPES = {
+    "string": ("string",),
+    "number": ("number", "integer"),
+    "whole": ("integer", "number"),
+    "bool": ("boolean",),
+    "list": ("array",),
+    "map": ("object",),
+}
+"""The types of a JSON Schema that a kind of value is of."""
+
 
 def template_types(subject: Subject) -> Iterator[Diagnostic]:
     """Values of a known type where the node type takes another; text around a template where it takes no text."""
@@ -27,6 +37,31 @@ def template_types(subject: Subject) -> Iterator[Diagnostic]:
             yield from _mapping(subject, node_type.parameters, now, (*path, "parameters"), node_type.name)
         if isinstance(given, dict):
             yield from _mapping(subject, node_type.input, given, (*path, "input"), node_type.name)
+        if (inner := subject.subworkflows.get(path)) is not None and inner.definition is not None:
+            yield from _into_subworkflow(subject, path, parameters, inner.definition.input)
+
+
+def _into_subworkflow(subject: Subject, path: Path, parameters: Any, schema: Any) -> Iterator[Diagnostic]:
+    """Templates among the inputs of a sub-workflow whose schema has another type there."""
+    from ..expressions.composed import is_text
+    from ..verify.fitting import kind_of_template, words
+
+    given = parameters.get("input") if isinstance(parameters, dict) else None
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(given, dict) or not isinstance(properties, dict) or subject.outputs is None:
+        return
+    for name, text in given.items():
+        described = properties.get(name)
+        wanted = described.get("type") if isinstance(described, dict) else None
+        if not isinstance(text, str) or "{{" not in text or not isinstance(wanted, str):
+            continue
+        kind = "string" if is_text(text) else kind_of_template(text, subject.outputs, subject.scope)
+        if kind is not None and wanted not in _SCHEMA_TYPES[kind]:
+            message = f"the sub-workflow takes {name!r} of type {wanted}, and this is {words(kind)}"
+            place = (*path, "parameters", "input", name)
+            yield subject.document.report(
+                "MR305", message, place, hint=f"write a template that gives {wanted}"
+            )
 
 
 def _mapping(

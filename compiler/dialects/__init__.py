@@ -47,6 +47,7 @@ def rewrite(
     """The canonical document, by ``dialect``, by the document's own ``dialect`` key, or by recognition."""
     if not isinstance(document.tree, dict):
         return document, ()
+    document = _without(document, "$schema")  # It is for editors.
     found: list[Diagnostic] = []
     tree = document.tree
     chosen = dialect if dialect is not None else document.tree.get("dialect")
@@ -65,7 +66,7 @@ def rewrite(
         document, misplaced = gather_parts(document, registry)
         document, slips = correct(document, (module or _spoken(tree)).VOCABULARY)
         found += [*misplaced, *slips]
-    document, others = (module or _recognised(document.tree)).rewrite(_without_dialect(document))
+    document, others = (module or _recognised(document.tree)).rewrite(_without(document, "dialect"))
     return bare_conditions(document), (*found, *others)
 
 
@@ -95,5 +96,5 @@ def _spoken(tree: dict[str, Any]) -> ModuleType:
     return platform_next if found is platform or found.VOCABULARY is None else found
 
 
-def _without_dialect(document: Document) -> Document:
-    return document.rewritten({k: v for k, v in document.tree.items() if k != "dialect"}, document.marks)
+def _without(document: Document, key: str) -> Document:
+    return document.rewritten({name: v for name, v in document.tree.items() if name != key}, document.marks)

@@ -115,15 +115,15 @@ class Inputs:
 
 
 def _expression_of(template: str) -> str:
-    """A canonical template as an expression.
+    """A canonical template as an expression; ``join`` writes every kind of value as a template does.
 
     >>> _expression_of("{{ nodes.a.b }}"), _expression_of("no. {{ input.n }}")
-    ('nodes.a.b', '"no. " + string(input.n)')
+    ('nodes.a.b', 'join(["no. ", input.n])')
     """
     parts = parse_template(template)
     if len(parts) == 1 and isinstance(parts[0], Hole):
         return parts[0].expression
-    return " + ".join(quoted(one) if isinstance(one, str) else f"string({one.expression})" for one in parts)
+    return f"join([{', '.join(quoted(one) if isinstance(one, str) else one.expression for one in parts)}])"
 
 
 def _literal(value: Any) -> Any:

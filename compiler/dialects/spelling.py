@@ -90,10 +90,35 @@ def correct(document: Document, also: Vocabulary) -> tuple[Document, tuple[Diagn
         _level(
             part, "" if root else "parts", part.base, part.tree, part.marks, words["" if root else "parts"]
         )
+        _move_out(part, words["nodes"], words["" if root else "parts"])
         for level in LEVELS if root else LEVELS[:2]:
             for index, tree, mark in part.maps(level):
                 _level(part, level, (*part.base, level, index), tree, mark, words[level])
     return draft.done()
+
+
+def _move_out(draft: Draft, of_nodes: tuple[str, ...], around: tuple[str, ...]) -> None:
+    """An item of the nodes that is none: keys of what is around them, indented too far. They are read as meant."""
+    mine = {*of_nodes, *SYNONYMS["nodes"]}
+    nodes: Any = draft.tree.get("nodes")
+    astray = [
+        index
+        for index, node in enumerate(nodes if isinstance(nodes, list) else ())
+        if isinstance(node, dict) and node and mine.isdisjoint(node) and set(node) <= set(around)
+    ]
+    if not astray:
+        return
+    values, marks = draft.open_list("nodes")
+    for index in reversed(astray):
+        node, mark = values.pop(index), marks.items.pop(index)
+        for key in node:
+            message = f"{key!r} stands among the nodes"
+            path = (*draft.base, "nodes", index, key)
+            hint = "write it beside nodes:, indented as that is"
+            draft.diagnostics.append(draft.document.report("MR111", message, path, hint=hint, key=True))
+            if key not in draft.tree and isinstance(mark, MapMark):
+                draft.tree[key], draft.marks.children[key] = node[key], mark.children[key]
+                draft.marks.keys[key] = mark.keys[key]
 
 
 def _any_unknown(tree: dict[str, Any], words: Vocabulary, level: str = "") -> bool:

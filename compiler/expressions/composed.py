@@ -83,6 +83,14 @@ def sole_hole(text: str) -> Hole | None:
     return parts[0] if len(parts) == 1 and isinstance(parts[0], Hole) else None
 
 
+def is_text(text: str) -> bool:
+    """Whether a text with templates in it renders to text: it holds something beside them."""
+    try:
+        return "{{" in text and len(parse_template(text)) > 1
+    except ExpressionError:
+        return False
+
+
 def shape_of_literal(value: Any) -> Shape:
     """The shape of a value without templates; anything, for one with."""
     return ANYTHING if "{{" in str(value) else shape_of_value(value)

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .composed import Fields, Items, item_of, or_failed, shape_of_literal, sole_hole
+from .composed import Fields, Items, is_text, item_of, or_failed, shape_of_literal, sole_hole
 from .errors import ExpressionError
 from .references import Reference, node_key
 from .rewrite import rewrite
 from .shapes import ANYTHING, Shape, shape_of_model, shape_of_schema, shape_of_value
+from .typecheck import result_schema
 
 if TYPE_CHECKING:
     from ...tasks.registry import Registry
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 40
 """How far an output is followed through others; what lies beyond may be anything."""
-
+_TEXT = shape_of_schema({"type": "string"})
 _LOOP = shape_of_schema(
     {
         "type": "object",
@@ -115,19 +116,24 @@ class Outputs:
         return shape
 
     def of_value(self, value: Any, scope: Scope) -> Shape:
-        """The shape of what a literal or a template renders to. Of an expression that is more than a reference, nothing
-        is known."""
+        """The shape of what a literal or a template renders to."""
+        if isinstance(value, dict) and "{{" in str(value):
+            return ANYTHING if any("{{" in str(name) for name in value) else self.of_template(value, scope)
         hole = sole_hole(value) if isinstance(value, str) else None
         if hole is None:
-            return shape_of_literal(value)
+            return _TEXT if isinstance(value, str) and is_text(value) else shape_of_literal(value)
+
+        def shape_of(reference: Reference) -> Shape:
+            return self.of_reference(reference, scope)
+
         try:
             rewritten = rewrite(hole.expression, lambda reference, index: f"v{index}")
         except ExpressionError:
             return ANYTHING
         reference = rewritten.variables.get(rewritten.text.strip())
-        if reference is None or reference.mode != "value":
-            return ANYTHING
-        return self.of_reference(reference, scope)
+        if reference is None:
+            return shape_of_schema(result_schema(hole.expression, shape_of))
+        return shape_of(reference) if reference.mode == "value" else ANYTHING
 
     def of_template(self, template: Mapping[str, Any], scope: Scope) -> Shape:
         """The shape of what a mapping of literals and templates renders to."""

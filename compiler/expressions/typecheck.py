@@ -29,6 +29,14 @@ _ERROR = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
 _OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '\((.*)\)'")
 _SELECT = re.compile(r"expression of type '(.+?)' cannot be the operand of a select operation")
 _WRAPPER = re.compile(r"wrapper\((\w+)\)")
+_SIZE = re.compile(r"^\s*(?:size\([^()]*\)|[\w.\[\]]+\.size\(\))\s*$")
+_SCHEMAS = {
+    "INT": {"type": "number"},
+    "STRING": {"type": "string"},
+    "BOOL": {"type": "boolean"},
+    "LIST": {"type": "array"},
+    "MAP": {"type": "object"},
+}
 _CONVERT = "compare and compute with values of one kind: string(x), int(x), double(x)"
 _WORDS = {
     "int": "a number",
@@ -88,6 +96,34 @@ def typecheck(
     if not any(finding.severity == "error" for finding in found):
         found += _by_cel(rewritten, condition)
     return found
+
+
+def result_schema(expression: str, shape_of: Callable[[Reference], Shape]) -> dict[str, Any]:
+    """The JSON Schema of what ``expression`` gives, as far as its operands tell; empty, where it may be anything."""
+
+    def name(reference: Reference, index: int) -> str:
+        if reference.mode == "has":
+            return "t_bool"
+        return "t_dyn" if reference.mode == "maybe" else f"t_{shape_of(reference).cel_type}"
+
+    try:
+        rewritten = rewrite(expression, name, one_number=True)
+        environment = _environment(tuple(part.variable for part in rewritten.hoisted))
+        result = environment.compile(rewritten.text).return_type().name()
+    except (ExpressionError, RuntimeError):
+        return {}
+    if result == "INT" and is_count(expression):
+        return {"type": "integer", "minimum": 0}
+    return dict(_SCHEMAS.get(result.partition("<")[0], {}))
+
+
+def is_count(expression: str) -> bool:
+    """Whether ``expression`` does nothing but count.
+
+    >>> is_count("size(input.rows)"), is_count("input.rows.size() - 1")
+    (True, False)
+    """
+    return _SIZE.search(expression) is not None
 
 
 def _unknown(reference: Reference, expression: str, names: Sequence[str], node_ids: Iterable[str]) -> Finding:

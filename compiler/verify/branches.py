@@ -56,6 +56,8 @@ class Judgement:
     path: Path
     hint: str | None = None
     severity: Severity | None = None
+    key: bool = False
+    """Whether it is about the key at ``path``, not its value."""
 
 
 @dataclass
@@ -161,7 +163,10 @@ def _cases(branches: _Branches, decision: Decision) -> Iterator[Judgement]:
             if prover.possible(Is(case.condition, False)).verdict == "no":
                 continue  # always an error
             message = f"this case is never taken: {_short(case.condition.text)} never holds"
-            yield Judgement("MR222", "refuted", message, case.path, "change it, or remove it", "error")
+            of_key = case.path[-2] == "cases"
+            yield Judgement(
+                "MR222", "refuted", message, case.path, "change it, or remove it", "error", key=of_key
+            )
         elif index and prover.possible(decision.takes(index)).verdict == "no":
             branches.dead.add(case.condition.text)
             yield _shadowed(case.condition, case.path)

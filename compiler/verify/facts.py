@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..expressions.composed import sole_hole
 from ..expressions.references import MISSING, Reference, node_key, resolve
 from ..expressions.shapes import ANYTHING, Shape, shape_of_model, shape_of_schema
 from ..expressions.syntax import Chain
+from ..expressions.typecheck import is_count
 from .logic import Budget, Domain, Prover, domain_of, listed
 
 if TYPE_CHECKING:
@@ -78,7 +80,17 @@ class Facts:
         if not isinstance(kind, str) or kind not in self.registry:
             return Domain()
         present = present and node.get("fail_on_error") is not False and not node.get("on_error")
+        if self._counts(node, kind, chain.path[1:]):
+            return _COUNT if present else _COUNT.including("absent")
         return _walk(shape_of_model(self.registry[kind].output), chain.path[1:], present=present)
+
+    def _counts(self, node: Mapping[str, Any], kind: str, path: tuple[str | int, ...]) -> bool:
+        """Whether the field of the output that ``path`` names is computed as the size of something."""
+        parameters = node.get("parameters")
+        given = self.registry[kind].gives(parameters) if isinstance(parameters, dict) else None
+        value = given.get(str(path[0])) if given is not None and len(path) == 1 else None
+        hole = sole_hole(value) if isinstance(value, str) else None
+        return hole is not None and is_count(hole.expression)
 
 
 def _walk(shape: Shape, path: tuple[str | int, ...], *, present: bool) -> Domain:

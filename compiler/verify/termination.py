@@ -13,8 +13,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Path
+from ..expressions.engine import compile_expression
+from ..expressions.errors import ExpressionError
 from ..expressions.printing import unparse
-from ..expressions.syntax import Binary, Conditional, Literal, Logic, Node, Unary
+from ..expressions.syntax import Binary, Conditional, Literal, Logic, Node, Unary, references
 from .branches import Judgement
 from .constructs import parameters_of
 from .diagrams import FALSE, TRUE
@@ -110,9 +112,14 @@ def judge(nets: Nets, body: Scope) -> Iterator[Judgement]:
     where: Path = (*loop.path, "condition")
     holds = nets.holds(loop.going, loop.body)
     bound = bound_of(nets, loop)
-    if holds == FALSE and not loop.after:
+    if (holds == FALSE or _ends_at_once(loop)) and not loop.after:
         how = "always" if loop.until else "never"
-        message = f"the body of {loop.name!r} never runs: {loop.condition} {how} holds"
+        how = (
+            f"{how} holds"
+            if holds == FALSE
+            else f"{'holds' if loop.until else 'does not hold'} before the first round"
+        )
+        message = f"the body of {loop.name!r} never runs: {loop.condition} {how}"
         hint = "change the condition, or remove the loop"
         yield Judgement(NEVER_RUNS, "refuted", message, where, hint, "warning")
     elif holds == FALSE:
@@ -126,6 +133,16 @@ def judge(nets: Nets, body: Scope) -> Iterator[Judgement]:
         yield _unbounded(loop, f"{loop.condition} {how}", where)
     else:
         yield Judgement(NO_BOUND, "proved", "max_iterations bounds it", where)
+
+
+def _ends_at_once(loop: Loop) -> bool:
+    """Whether the condition, of which only ``loop.index`` is not known beforehand, stops it before the first round."""
+    if any(chain.text() != "loop.index" for chain, _ in references(loop.going)):
+        return False
+    try:
+        return compile_expression(unparse(loop.going)).evaluate({"loop": {"index": 0}}) is False
+    except ExpressionError:
+        return False
 
 
 def _bounded(nets: Nets, loop: Loop, bound: Bound, where: Path) -> Judgement:

@@ -132,7 +132,7 @@ def judge(
     for part in scope.walk():
         for node in part.graph.nodes:
             given = document.value(node.path).get("timeout")
-            limit = _seconds(given)
+            limit = seconds_of(given)
             if limit is not None and (least := timing.of_node(part, node)).seconds > limit:
                 way = "" if least.waits == (node,) else _way(least)
                 message = (
@@ -155,7 +155,8 @@ def judge(
 _HINT = "raise the timeout, or wait for less"
 
 
-def _seconds(timeout: Any) -> float | None:
+def seconds_of(timeout: Any) -> float | None:
+    """A timeout as it is written, in seconds; ``None`` where it is none, or an expression."""
     try:
         return parse_duration(timeout) if isinstance(timeout, str | int | float) else None
     except ValueError:

@@ -127,3 +127,31 @@ async def test_a_registered_workflow_can_be_named(folder, home):
     path.write_text(node("{name: leaf, input: {n: 1}}"))
     result = await run_workflow(path, engine="local")
     assert result["output"] == {"a": {"n": 11, "by": "leaf"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("{n: three}", ("MR122", "three")),
+        ('{n: "{{ nodes.s.text }}"}', ("MR305", '"{{')),
+        ('{n: "no. {{ nodes.s.number }}"}', ("MR305", '"no.')),
+        ('{n: "{{ nodes.s.number }}"}', None),
+        ('{n: "{{ nodes.s.anything }}"}', None),
+        ("{m: 3}", ("MR121", "m: 3")),
+    ],
+)
+def test_inputs_are_of_the_types_that_its_schema_has(folder, given, told):
+    text = f"""
+name: outer
+input: {{type: object, properties: {{anything: {{}}}}}}
+nodes:
+  - node_id: s
+    type: control/set
+    parameters:
+      values: {{text: "a{{{{ input.a }}}}", number: "{{{{ 1 + 2 }}}}", anything: "{{{{ input.anything }}}}"}}
+  - {{node_id: leaf, type: control/subworkflow, depends_on: [s], parameters: {{name: leaf, input: {given}}}}}
+"""
+    found = analyze(folder / "outer.yaml", text=text).errors
+    lines = text.split("\n")
+    shown = [(d.code, lines[d.line - 1][d.column - 1 :][: len(told[1])]) for d in found] if told else found
+    assert list(shown) == ([told] if told else [])
