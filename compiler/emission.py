@@ -61,8 +61,7 @@ class _Module:
         body = main.starts(main.plan.root, " " * 8) or [" " * 8 + "pass"]
         rest = [line for unit in self.units.values() for line in unit.declared()]
         functions = [line for unit in self.units.values() for line in unit.functions()]
-        functions += main.handling()
-        handler = f", on_failure={HANDLER}" if main.handler.nodes else ""
+        handler = f", on_failure={main.on_failure}" if main.handler.nodes else ""
         parts = [main.header(), "", f"from mirror_realm.flows import {', '.join(sorted(self.imports))}", ""]
         parts += [*rest, "", "", *functions]
         parts += [
@@ -92,6 +91,7 @@ class _Unit:
         handling = self.definition.error_handling
         self.handler = handler_in(plan.root.graph, handling.on_failure if handling else None)
         self.function = self.constant = self.retry = ""
+        self.on_failure = HANDLER
         self.nodes: dict[Path, str] = {}
         """The name of each node's declaration, by the node's path."""
         self.handles: dict[Path, str] = {}
@@ -108,6 +108,7 @@ class _Unit:
         else:
             self.function = take(self.definition.name, "workflow")
             self.constant, self.retry = take(self.function.upper()), take(f"{self.function}_retry".upper())
+            self.on_failure = take(f"{self.function}_{HANDLER}")
         mine: list[str] = []
         for block in self.blocks:
             for node in (*block.graph.nodes, *(node for node, _ in block.left_out)):
@@ -136,12 +137,15 @@ class _Unit:
         return [*lines, *nodes] if self is self.module.main else [*lines, *nodes, ""]
 
     def functions(self) -> list[str]:
-        """The functions of its parts, inner ones first, and a sub-workflow's own."""
+        """The functions of its parts, inner ones first, what is done when it has failed, and a sub-workflow's own."""
         made = [self._part(block) for block in reversed(self.blocks) if block.owner is not None]
+        made += self._handling()
         if self is not self.module.main:
             self.module.imports.add("subworkflow")
             about = docstring([f"The nodes of {self.definition.name}."])
-            head = [f"@subworkflow({self.constant})", f"def {self.function}(run):", f"    {about}"]
+            handler = f", on_failure={self.on_failure}" if self.handler.nodes else ""
+            declared = f"@subworkflow({self.constant}{handler})"
+            head = [declared, f"def {self.function}(run):", f"    {about}"]
             made.append("\n".join([*head, *self.starts(self.plan.root, " " * 4)]))
         return [line for function in made for line in (function, "", "")]
 
@@ -243,15 +247,16 @@ class _Unit:
     def _never(self, node: GraphNode, because: str, indent: str) -> str:
         return _assigned(None, Call("run.leave_out", [Code(self.nodes[node.path]), because]), indent)
 
-    def handling(self) -> list[str]:
-        """The function that starts the nodes which run when the instance has failed, if there are any."""
+    def _handling(self) -> list[str]:
+        """The function that starts the nodes which run when the workflow has failed, if there are any."""
         root, nodes = self.plan.root, self.handler.nodes
         if not nodes:
             return []
         others = frozenset(root.graph.by_id) - nodes
-        about = docstring(["What is done when the instance has failed."])
+        whose = "the instance" if self is self.module.main else self.definition.name
+        about = docstring([f"What is done when {whose} has failed."])
         starts = [self._start(root, node_id, " " * 4, others) for node_id in root.order if node_id in nodes]
-        return ["\n".join([f"def {HANDLER}(run):", f"    {about}", *starts]), "", ""]
+        return ["\n".join([f"def {self.on_failure}(run):", f"    {about}", *starts])]
 
     def _start(self, block: Block, node_id: str, indent: str, elsewhere: frozenset[str]) -> str:
         node = block.graph.by_id[node_id]

@@ -7,7 +7,7 @@ nodes. Nothing here changes that the instance has failed, and why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ErrorRecord
@@ -18,12 +18,14 @@ from .scope import Aside
 
 if TYPE_CHECKING:
     from ..store.sagas import Saga
+    from .declarations import SubWorkflow, Workflow
     from .run import Run
+    from .scope import Part, Scope
 
 log = logging.getLogger("mirror_realm.run")
 
 PREFIX = "!on-failure/"
-"""What the journal's ids of the nodes begin with that run because the instance failed."""
+"""What the journal's ids of the nodes begin with that run because the instance, or a workflow inside it, failed."""
 UNDO = "undo"
 """The key of the details of a cancel's error that says what is undone: ``all``, or half-done ``transactions``."""
 _NEWS = {
@@ -68,8 +70,7 @@ def _begin_undoing(run: Run, error: ErrorRecord) -> Saga | None:
 
 async def follow(run: Run, error: ErrorRecord) -> ErrorRecord:
     """Do what follows ``error``; the error, with what was undone for it."""
-    notify = (run.workflow.error_handling or {}).get("notify") or ()
-    handled = run.on_failure is not None or bool(notify)
+    handled = run.on_failure is not None or bool(_notify(run.workflow))
     saga, begins = await run.env.journal.call(_begin, run, error, handled)
     if saga is None and not handled:
         return error
@@ -77,17 +78,50 @@ async def follow(run: Run, error: ErrorRecord) -> ErrorRecord:
     if saga is not None:
         error = await undo(run, saga)
     if handled:
-        if begins:
-            await _forget(run)
-        if run.on_failure is not None:
-            scope = await _aside(run, error)
-            run.on_failure(scope)
-            await _settle(scope)
-        scope = await _aside(run, error)
+        if begins and run.resumed:
+            await _forget(run, PREFIX, "")
+        await _handle(lambda: _aside(run, error), run.workflow, run.on_failure)
+    return error
+
+
+async def follow_inside(scope: Scope, part: SubWorkflow, error: ErrorRecord, *, begins: bool) -> None:
+    """Do what a workflow that runs inside another one says is to follow its failure. ``begins``: it had not begun in an
+    earlier life."""
+    prefix = scope.prefix + PREFIX
+    if begins:
+        await _forget(scope.run, prefix, scope.iteration)
+
+    async def aside() -> Aside:
+        told = _told(error)
+        made = Aside(
+            scope.run,
+            prefix,
+            iteration=scope.iteration,
+            names={**scope.names, "error": told},
+            given={"input": scope.names["input"], "error": told},
+        )
+        made.parent = scope
+        await made.recall(again=True)
+        return made
+
+    await _handle(aside, part.workflow, part.on_failure)
+
+
+async def _handle(aside: Callable[[], Awaitable[Aside]], workflow: Workflow, on_failure: Part | None) -> None:
+    """Run the handler of a workflow, and then tell people."""
+    if on_failure is not None:
+        scope = await aside()
+        on_failure(scope)
+        await _settle(scope)
+    if notify := _notify(workflow):
+        scope = await aside()
         for number, entry in enumerate(notify, 1):
             scope.start(_notification(number, entry))
         await _settle(scope)
-    return error
+
+
+def _notify(workflow: Workflow) -> Sequence[str | Mapping[str, Any]]:
+    return (workflow.error_handling or {}).get("notify") or ()
 
 
 def _begin(run: Run, error: ErrorRecord, handled: bool) -> tuple[Saga | None, bool]:
@@ -107,22 +141,26 @@ def _begin(run: Run, error: ErrorRecord, handled: bool) -> tuple[Saga | None, bo
     return saga, begins
 
 
-async def _forget(run: Run) -> None:
-    """A handler that ran for an earlier failure of the instance runs again for this one."""
-    if not run.resumed:
-        return
+async def _forget(run: Run, prefix: str, iteration: str) -> None:
+    """A handler that ran for an earlier failure runs again for this one."""
     executions = run.env.journal.store.executions
     rows = await run.env.journal.call(executions.for_instance, run.instance_id)
-    ran = [(row.node_id, row.iteration) for row in rows if row.node_id.startswith(PREFIX)]
+    inside = [row for row in rows if row.node_id.startswith(prefix)]
+    own = [row for row in inside if not iteration or f"{row.iteration}.".startswith(f"{iteration}.")]
+    ran = [(row.node_id, row.iteration) for row in own]
     if ran:
         await run.env.journal.call(executions.reopen, run.instance_id, ran)
 
 
 async def _aside(run: Run, error: ErrorRecord) -> Aside:
-    told = {name: value for name, value in error.to_dict().items() if name != "traceback"}
+    told = _told(error)
     scope = Aside(run, PREFIX, names={"error": told}, given={"input": run.input, "error": told})
     await scope.recall(again=run.resumed)
     return scope
+
+
+def _told(error: ErrorRecord) -> dict[str, Any]:
+    return {name: value for name, value in error.to_dict().items() if name != "traceback"}
 
 
 async def _settle(scope: Aside) -> None:
@@ -134,7 +172,7 @@ async def _settle(scope: Aside) -> None:
     for handle in scope.handles.values():
         if handle.status is NodeStatus.FAILED and handle.error is not None:
             log.warning(
-                "%s, run because the instance failed, failed too: %s", handle.label, handle.error.message
+                "%s, run because its workflow failed, failed too: %s", handle.label, handle.error.message
             )
 
 

@@ -95,19 +95,23 @@ def node(id: str, type: str, *, parameters: Json | None = None, **options: Any) 
 
 @dataclass(frozen=True, slots=True)
 class SubWorkflow:
-    """A workflow as a part of another one: its declaration, and the function that starts its nodes."""
+    """A workflow as a part of another one: its declaration, the function that starts its nodes, and the one that starts
+    what runs when it has failed."""
 
     workflow: Workflow
     function: Callable[[Scope], Any]
+    on_failure: Callable[[Scope], Any] | None = None
 
     def __call__(self, run: Scope) -> Any:
         """Start its nodes."""
         return self.function(run)
 
 
-def subworkflow(declared: Workflow) -> Callable[[Callable[[Scope], Any]], SubWorkflow]:
+def subworkflow(
+    declared: Workflow, *, on_failure: Callable[[Scope], Any] | None = None
+) -> Callable[[Callable[[Scope], Any]], SubWorkflow]:
     """Make a function that starts nodes the sub-workflow ``declared``."""
-    return lambda function: SubWorkflow(declared, function)
+    return lambda function: SubWorkflow(declared, function, on_failure)
 
 
 def edge(

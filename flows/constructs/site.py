@@ -65,6 +65,10 @@ class Site:
         """Run a part to its end: its scope and what it gives. Raises the error of the node that failed it; cancelled,
         it takes its nodes along."""
         scope = await self.open(name=name, index=index, names=names, given=given, isolated=isolated)
+        return scope, scope.result(await self.settle(scope, part))
+
+    async def settle(self, scope: Scope, part: Part) -> Mapping[str, Any] | None:
+        """Run a part in a scope that was opened for it; what the part says that it gives. Raises as :meth:`run`."""
         try:
             output = part(scope)
             await scope.settle()
@@ -76,7 +80,7 @@ class Site:
             raise RealmError.from_record(of_node(scope.failure))
         if (other := scope.failed) is not None:  # Its nodes did not start: what is around it has failed.
             raise RealmError(Code.CANCELLED, f"{other.label} failed before")
-        return scope, scope.result(output)
+        return output
 
     async def until(self, look: Callable[..., T | None], *arguments: Any, due: datetime | None = None) -> T:
         """What a function of the store gives, as soon as it gives something; it is also asked when ``due`` has come."""

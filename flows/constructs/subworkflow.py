@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.errors import Code, RealmError
+from ...core.errors import NO_VERDICTS, Code, RealmError
 from ...tasks.control.constructs import SubworkflowParameters
+from ..aftermath import follow_inside
 from ..declarations import SubWorkflow
 from ..instances import input_error
 from .site import Site
@@ -27,5 +28,13 @@ async def subworkflow(site: Site, parameters: SubworkflowParameters) -> Any:
     }
     names = {"input": given, "vars": dict(workflow.variables), "execution": execution}
     site.notes["workflow"] = f"{workflow.name} {workflow.version}"
-    scope, _ = await site.run(part, names=names, given=given, isolated=True)
-    return scope.result(workflow.output, ends_only=True)
+    scope = await site.open(names=names, given=given, isolated=True)
+    try:
+        await site.settle(scope, part)
+        return scope.result(workflow.output, ends_only=True)
+    except NO_VERDICTS:
+        raise
+    except RealmError as failure:
+        if scope.failed is scope.failure:  # Else it was cancelled, for what is around it failed.
+            await follow_inside(scope, part, failure.record, begins=not site.carried)
+        raise

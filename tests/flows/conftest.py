@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirror_realm.compiler import analyze, compile_workflow
+from mirror_realm.compiler.library import Folder
 from mirror_realm.core.errors import RealmError
 from mirror_realm.core.settings import settings
 from mirror_realm.flows.engines import engine_choice
@@ -36,9 +37,12 @@ class Lab:
 
     def __init__(self, store: Store, environment: Environment, events: list) -> None:
         self.store, self.environment, self.events = store, environment, events
+        self.beside: Path | None = None
+        """Where definitions lie that others name."""
 
     async def __call__(self, text: str, instance_id: str | None = None, **input):
-        analysis = analyze("test.yaml", text="name: test\n" + text)
+        library = Folder(self.beside) if self.beside else None
+        analysis = analyze("test.yaml", text="name: test\n" + text, library=library)
         assert analysis.ok, analysis.render()
         flow = compile_workflow(analysis).flow
         before = {i.id for i in self.store.instances.list()}

@@ -155,6 +155,47 @@ async def test_an_ordinary_node_may_be_the_handler_too(lab):
     assert failed["nodes"]["!on-failure/tell"]["status"] == "completed"
 
 
+INNER = """
+name: inner
+input: {type: object, properties: {value: {type: integer}}}
+error_handling: {on_failure: tell}
+nodes:
+  - {node_id: good, type: control/set, parameters: {values: {v: 1}}}
+  - {node_id: bad, type: test/fail-on, parameters: {value: "{{ input.value }}", bad: 2}, depends_on: [good]}
+  - {node_id: tell, type: control/set, parameters: {values: {why: "{{ error.message }}", v: "{{ nodes.good.v }}"}}}
+"""
+AROUND = """
+nodes:
+  - node_id: each
+    type: control/foreach
+    parameters: {items: [1, 2, 3], on_item_error: ignore}
+    body:
+      - {node_id: sub, type: control/subworkflow, parameters: {name: inner, input: {value: "{{ item }}"}}}
+"""
+
+
+async def test_a_workflow_inside_another_one_has_its_own_handler(lab, tmp_path):
+    (tmp_path / "inner.yaml").write_text(INNER)
+    lab.beside = tmp_path
+    result = await lab(AROUND)
+    assert result["status"] == "completed", result["error"]
+    told = {name: row["output"] for name, row in result["nodes"].items() if "tell" in name}
+    assert told == {"each/sub/!on-failure/tell[1]": {"why": "node 'each/sub/bad[1]': 2 is bad", "v": 1}}
+    assert result["nodes"]["each/sub[1]"]["status"] == "failed"
+
+
+async def test_it_runs_again_for_the_next_failure(lab, tmp_path):
+    (tmp_path / "inner.yaml").write_text(INNER)
+    lab.beside = tmp_path
+    text = AROUND.replace("ignore", "fail")
+    first = await lab(text)
+    assert first["status"] == "failed"
+    lab.store.instances.transition(first["instance_id"], InstanceStatus.RETRYING)
+    second = await lab(text, instance_id=first["instance_id"])
+    assert second["nodes"]["each/sub/bad[1]"]["attempts"] == 2
+    assert second["nodes"]["each/sub/!on-failure/tell[1]"]["attempts"] == 2
+
+
 TELLING = """
 error_handling: {notify: NOTIFY}
 nodes: [{node_id: bad, type: test/fail-on, parameters: {value: 2, bad: 2}}]
