@@ -60,8 +60,9 @@ class Phrase:
     def wrapped(self, before: str, after: str) -> Phrase:
         """The phrase between two texts that the author did not write."""
         moved = (stretch._replace(target=stretch.target + len(before)) for stretch in self.stretches)
-        end = len(self.written)
-        last = Stretch(len(before) + len(self.text), end, end)
+        # What stands behind the last word, as the end of a hole, is no place of the expression.
+        end = max((stretch.end for stretch in self.stretches), default=len(self.written))
+        last = Stretch(len(before) + len(self.text), end, len(self.written))
         return replace(self, text=f"{before}{self.text}{after}", stretches=(Stretch(0, 0, 0), *moved, last))
 
     def mark(self, mark: int) -> int:

@@ -155,7 +155,7 @@ def condition(text: str, resolve: Resolve = unchanged, names: Collection[str] = 
     try:
         write_expression(writer, blanked, 0, resolve, names, brackets)
     except ExpressionError as error:
-        return _failed(text, _from_error(error, 0, len(text)))
+        return _failed(text, _from_error(error, 0, len(blanked.rstrip())))
     return writer.done()
 
 
@@ -171,9 +171,9 @@ def template(text: str, resolve: Resolve = unchanged, names: Collection[str] = (
         try:
             write_expression(writer, inner, hole.start, resolve, names)
         except ExpressionError as error:
-            return _failed(text, _from_error(error, hole.start, hole.end))
+            return _failed(text, _from_error(error, hole.start, hole.start + len(inner.rstrip())))
         position = hole.end + len(hole.closer)
-        writer.put(" }}", hole.end, position)
+        writer.put(" }}", hole.start + len(inner.rstrip()), position)
     _literal(writer, position, len(text))
     return writer.done()
 
@@ -308,9 +308,10 @@ def _failed(text: str, problem: Problem) -> Phrase:
 
 
 def _from_error(error: ExpressionError, start: int, end: int) -> Problem:
+    """The problem of an expression from ``start`` to ``end``, which is also the place where one that is cut off ends."""
     hint = error.hint or "docs/expressions.md says what an expression may hold"
     if error.column is None:
         return Problem(CODES[error.kind], error.problem, hint, start, end)
-    first = start + error.column - 1
+    first = min(start + error.column - 1, end)
     last = first + 1 if error.end is None else start + error.end - 1
     return Problem(CODES[error.kind], error.problem, hint, first, max(last, first + 1))
