@@ -81,7 +81,7 @@ def _known(path: Path) -> tuple[str, ...]:
 
 def _fresh(error: Any) -> bool:
     # Later rounds meet what mending left behind; only a wrong value behind a mended one is news.
-    return error["type"] not in ("missing", "too_short")
+    return error["type"] not in ("missing", "too_short", "string_too_short")
 
 
 def _without_references(errors: list[Any]) -> list[Any]:

@@ -103,6 +103,10 @@ def _retry(draft: Draft, policy: Entry) -> Made:
     made, fields = Made(policy), Fields(draft, policy, "a retry policy", _RETRY, _RETRY_SYNONYMS)
     retries, delay = fields.take("max_retries", int), fields.take("delay_seconds", float)
     exponential = fields.take("exponential_backoff", bool)
+    if retries is not None and retries.value < 0:
+        message = f"'max_retries' must be at least 0, not {retries.value}"
+        draft.report("MR113", message, retries.path, hint="write 0 for no second attempt")
+        retries = None
     if retries is not None:
         made.add("max_attempts", retries.value + 1, retries)
     if delay is not None:

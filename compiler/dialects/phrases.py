@@ -198,7 +198,12 @@ def path(text: str, base: str) -> Phrase:
             closings.append(")")
         else:
             name: str | int = int(match["index"]) if match["index"] else match["name"] or match["key"] or ""
-            writer.put(field(name), position, match.end())
+            if isinstance(name, str) and field(name) == f".{name}" and match["name"]:
+                begin = match.end() - len(name)
+                writer.put(".", position, begin)
+                writer.keep(begin, match.end())
+            else:
+                writer.put(field(name), position, match.end())
         position = match.end()
     writer.put("".join(closings), len(text), len(text))
     phrase = writer.done()
@@ -308,7 +313,7 @@ def _failed(text: str, problem: Problem) -> Phrase:
 
 
 def _from_error(error: ExpressionError, start: int, end: int) -> Problem:
-    """The problem of an expression from ``start`` to ``end``, which is also the place where one that is cut off ends."""
+    """The problem of an expression from ``start`` to ``end``, which is also where one that is cut off is told."""
     hint = error.hint or "docs/expressions.md says what an expression may hold"
     if error.column is None:
         return Problem(CODES[error.kind], error.problem, hint, start, end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .errors import close, did_you_mean
+from .errors import did_you_mean
 from .references import Reference
 from .shapes import ANYTHING, Shape, Unknown
 from .typecheck import Finding
@@ -54,10 +54,12 @@ def _absent(reference: Reference, index: int, part: str | int, step: Unknown) ->
             hint = f"write {shown} alone: it is {step.kind}"
         return [at(reference, index + 1, "field", message, hint)]
     if not step.certain:
-        if not close(str(part), step.known):
+        hint = did_you_mean(str(part), step.known)
+        if hint is None and (index or reference.root != "input" or reference.mode != "value"):
             return []
         message = f"{shown} does not declare {part!r}"
-        return [at(reference, index + 1, "field", message, did_you_mean(str(part), step.known), "warning")]
+        hint = hint or f"describe it among the properties of input, or write default({reference.text()}, …)"
+        return [at(reference, index + 1, "field", message, hint, "warning")]
     message = f"{shown} has no field {part!r}"
     hint = did_you_mean(str(part), step.known)
     if hint is None and reference.hyphened:

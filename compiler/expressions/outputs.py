@@ -36,6 +36,11 @@ _LOOP = shape_of_schema(
         "additionalProperties": False,
     }
 )
+_EXECUTION = {"id": {}, "workflow": {}, "version": {}, "started_at": {}}
+_GIVEN: Mapping[str, Shape] = {
+    "trigger": shape_of_schema({"type": "object", "properties": {"type": {}, "payload": {}}}),
+    "execution": shape_of_schema({"type": "object", "properties": _EXECUTION, "additionalProperties": False}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Outputs:
         """The shapes of the names in ``scope`` that are not nodes, as far as they are declared."""
         if (found := self._names.get(id(scope))) is None:
             tree = self._document.tree if isinstance(self._document.tree, dict) else {}
-            shapes = {"input": shape_of_schema(tree.get("input")), "loop": _LOOP}
+            shapes = {"input": shape_of_schema(tree.get("input")), "loop": _LOOP, **_GIVEN}
             variables = tree.get("variables")
             if variables is None or isinstance(variables, dict):
                 shapes["vars"] = shape_of_value(variables or {})

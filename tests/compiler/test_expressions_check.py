@@ -245,10 +245,16 @@ edges: [{source: a, target: b}]
     assert findings(text) == []
 
 
-def test_an_open_input_warns_only_about_what_looks_like_a_slip():
-    found = of_line('parameters: {a: "{{ input.scoer }} {{ input.something_else }}"}', closed="")
-    assert [(d.severity, d.hint) for d in found] == [("warning", "did you mean 'score'?")]
-    assert of_line('parameters: {a: "{{ input.something_else }}"}', closed="") == []
+def test_an_open_input_warns_about_what_it_does_not_describe_and_nothing_forgives():
+    text = "{{ input.scoer }} {{ default(input.else, 1) }} {{ has(input.other) }} {{ input.something_else }}"
+    found = of_line(f'parameters: {{a: "{text}"}}', closed="")
+    assert [(d.severity, d.hint) for d in found] == [
+        ("warning", "did you mean 'score'?"),
+        (
+            "warning",
+            "describe it among the properties of input, or write default(input.something_else, …)",
+        ),
+    ]
 
 
 BLOCKS = """\
