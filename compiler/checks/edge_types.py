@@ -43,6 +43,8 @@ def edge_types(subject: Subject) -> Iterator[Diagnostic]:
         for edge in incoming:
             if edge.mapping is not None:
                 yield from _nested_targets(subject, edge)
+        if isinstance(subject.document.value(node.path).get("input"), dict):
+            yield from (_without_effect(subject, edge) for edge in incoming if edge.mapping)
         node_type = subject.node_type(node.type)
         if node_type is None or isinstance(subject.document.value(node.path).get("input"), dict):
             continue
@@ -122,6 +124,18 @@ def _fitting(shape: Shape, name: str, node_type: NodeType, value: Any) -> tuple[
         return f"{value!r}"[:60], fit_examples(node_type.input, {}, (name,), (value,))
     kind = kind_of(shape)
     return ("", None) if kind is None else (words(kind), fit_field(node_type.input, name, kind))
+
+
+def _without_effect(subject: Subject, edge: Edge) -> Diagnostic:
+    """A mapping into a node whose own input replaces it."""
+    return subject.document.report(
+        "MR307",
+        f"this mapping has no effect: {edge.target!r} has an input of its own",
+        (*edge.path, "mapping"),
+        hint="remove one of the two",
+        severity="warning",
+        key=True,
+    )
 
 
 def _unknown_targets(subject: Subject, edge: Edge, node_type: NodeType) -> Iterator[Diagnostic]:

@@ -25,7 +25,9 @@ def ends(subject: Subject) -> Iterator[Diagnostic]:
         message = f"{node.id!r} is a second beginning, beside {starts[0].id!r}: both run at once"
         yield _finding(subject, node, message, f"lead {starts[0].id!r} to what follows it, and remove it")
     for node in graph.nodes:
-        before, after = graph.incoming(node.id), graph.successors(node.id)
+        # Of a node that follows itself, that is told.
+        before = [edge for edge in graph.incoming(node.id) if edge.source != node.id]
+        after = [one for one in graph.successors(node.id) if one != node.id]
         if node.type == START and before:
             message = f"{node.id!r} is a beginning, but runs after {before[0].source!r}"
             yield _finding(subject, node, message, "remove it, or the edge into it", severity="info")

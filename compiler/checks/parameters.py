@@ -67,6 +67,8 @@ def against(
         if loc in seen or (only is not None and (not loc or loc[0] not in only)):
             continue
         seen.add(loc)
+        if error["type"].startswith("union_tag") and isinstance(_at(given, loc), dict):
+            loc = (*loc, *(key for key in [_tag(error)] if key in _at(given, loc)))
         if (
             error["type"] != "missing"
             and error["type"] != "extra_forbidden"
@@ -141,15 +143,23 @@ def _finding(
     )
 
 
+def _tag(error: Any) -> str:
+    """The key that says which member of a union is meant."""
+    return str(error["ctx"]["discriminator"]).strip("'")
+
+
 def _mentioned(message: str, given: Any) -> Path:
-    """Of a mapping that is refused as a whole, the first of its keys that the reason names."""
-    if not isinstance(given, dict):
-        return ()
-    found = {
-        key: re.search(rf"(?<!\w){re.escape(key)}(?!\w)", message) for key in given if isinstance(key, str)
-    }
-    places = {key: match.start() for key, match in found.items() if match}
-    return (min(places, key=places.__getitem__),) if places else ()
+    """Of a mapping that is refused as a whole, the first of its keys that the reason names; or what lies below that."""
+    for match in re.finditer(r"\w+(?:\.\w+)*", message):
+        path, value = list[str](), given
+        for step in match[0].split("."):
+            if not isinstance(value, dict) or step not in value:
+                break
+            path.append(step)
+            value = value[step]
+        if path:
+            return tuple(path)
+    return ()
 
 
 def _fields(model: type[BaseModel], path: Path) -> tuple[str, ...]:
