@@ -7,6 +7,7 @@ does not also make every node look unconnected.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from ..close_matches import closest, listed
@@ -69,6 +70,7 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "triggers": {"kind": "type", "params": "config", "parameters": "config", "settings": "config"},
 }
 
+_IDS = frozenset({"node_id", "id", "name"})
 CANONICAL: Vocabulary = {
     "": tuple(Definition.model_fields),
     "parts": tuple(Part.model_fields),
@@ -82,7 +84,7 @@ def correct(document: Document, also: Vocabulary) -> tuple[Document, tuple[Diagn
     """Report unknown keys and read each as what it was meant to be, or not at all. ``also`` adds a dialect's
     keys."""
     words = {level: (*known, *also.get(level, ())) for level, known in CANONICAL.items()}
-    if not _any_unknown(document.tree, words):
+    if not _any_unknown(document.tree, words) and not _cuts(document.tree.get("nodes")):
         return document, ()
     draft = Draft(document)
     for part in draft.walk():
@@ -90,11 +92,44 @@ def correct(document: Document, also: Vocabulary) -> tuple[Document, tuple[Diagn
         _level(
             part, "" if root else "parts", part.base, part.tree, part.marks, words["" if root else "parts"]
         )
+        _join(part)
         _move_out(part, words["nodes"], words["" if root else "parts"])
         for level in LEVELS if root else LEVELS[:2]:
             for index, tree, mark in part.maps(level):
                 _level(part, level, (*part.base, level, index), tree, mark, words[level])
     return draft.done()
+
+
+def _join(draft: Draft) -> None:
+    """A node that a dash too many has cut in two: its id, and the rest of it."""
+    cuts = _cuts(draft.tree.get("nodes"))
+    if not cuts:
+        return
+    values, marks = draft.open_list("nodes")
+    for index in reversed(cuts):
+        first, rest = marks.items[index], marks.items[index + 1]
+        if not isinstance(first, MapMark) or not isinstance(rest, MapMark):
+            continue
+        message = f"a dash begins another node here, and the one above has only {' and '.join(values[index])}"
+        hint = "remove the dash, and align the line with the one above"
+        path = (*draft.base, "nodes", index + 1)
+        draft.diagnostics.append(draft.document.report("MR110", message, path, hint=hint, key=True))
+        whole = rest.copy()
+        whole.keys.update(first.keys)
+        whole.children.update(first.children)
+        values[index : index + 2] = [{**values[index], **values[index + 1]}]
+        marks.items[index : index + 2] = [whole]
+
+
+def _cuts(nodes: Any) -> list[int]:
+    pairs = pairwise(nodes) if isinstance(nodes, list) else ()
+    return [index for index, (one, other) in enumerate(pairs) if _is_cut(one, other)]
+
+
+def _is_cut(one: Any, other: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(other, dict) or _IDS.isdisjoint(one):
+        return False
+    return set(one) <= {*_IDS, "display_name", "description"} and _IDS.isdisjoint(other) and "type" in other
 
 
 def _move_out(draft: Draft, of_nodes: tuple[str, ...], around: tuple[str, ...]) -> None:
