@@ -22,6 +22,9 @@ _ENDING = frozenset({"&&", "||", "?", ":", ",", "and", "or", "not", "!"})
 """Words and operators to whose right another comparison may begin."""
 _WORDS = frozenset({"and", "or", "in", "is"})
 
+_BEFORE_BRACKETS = frozenset({"and", "or", "not", "in", "is"})
+"""Words that are operators: brackets behind them are no call."""
+
 
 class Cursor:
     """The tokens of ``source`` with their brackets matched. Raises :class:`ExpressionError` where they do not."""
@@ -111,7 +114,13 @@ class Cursor:
         return f"{before.text}-{root.text}" if touching and before.kind == "name" else ""
 
     def compared_with_null(self, index: int, after: int) -> bool:
-        """Whether what stands from ``index`` up to ``after`` is compared with null, so that its absence is no error."""
+        """Whether what stands from ``index`` up to ``after`` is compared with null, so that its absence is no error.
+        Brackets around it change nothing."""
+        while index and self.is_operator(index - 1, "(") and self.partner[index - 1] == after:
+            before = self.tokens[index - 2] if index >= 2 else None
+            if before is not None and before.kind == "name" and before.text not in _BEFORE_BRACKETS:
+                break  # The arguments of a call.
+            index, after = index - 1, after + 1
         following, then = self.tokens[after], self.tokens[min(after + 1, len(self.tokens) - 1)]
         if following.text == "is" and following.kind == "name":
             return True

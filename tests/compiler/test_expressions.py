@@ -69,6 +69,7 @@ def fault(expression, scope=SCOPE):
         ("input.name !== '照片'", False),
         ("input.score + 1 is not null", True),
         ("input.none is null and input.absent is null", True),
+        ("(input.absent) is null and null == ((input.absent))", True),
         ("input.absent is not null", False),
         ("null == input.absent", True),
         ("input.none is empty && input.absent is empty && '' is empty && [] is empty && {} is empty", True),
