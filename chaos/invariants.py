@@ -55,6 +55,21 @@ class Evidence:
         """What was drawn for a node; ``None`` for a construct."""
         return self.works.get(node_id.rpartition("/")[2].removesuffix(UNDO))
 
+    def keys(self, place: Place, what: str = "") -> list[str]:
+        """The execution keys under which a node ran (or had its effect: ``what``), in that order."""
+        return list(
+            dict.fromkeys(line.key for line in self.by_place.get(place, []) if what in ("", line.what))
+        )
+
+    def effects(self, place: Place, key: str) -> int:
+        """How many effects a node had under a key."""
+        return sum(line.what == EFFECT and line.key == key for line in self.by_place.get(place, []))
+
+    @property
+    def retried(self) -> bool:
+        """Whether it ran again after it had ended, as a ``realm run`` does that was told to stop."""
+        return any(event.node_id is None and event.after == InstanceStatus.RETRYING for event in self.events)
+
     @property
     def strange(self) -> list[str]:
         """Failures of attempts that were not drawn: what faults did to nodes."""
@@ -224,12 +239,27 @@ def _effects(evidence: Evidence, findings: Findings) -> None:
         work = evidence.work(place[0])
         if work is None:
             continue
-        lines = evidence.by_place.get(place, [])
+        keys = evidence.keys(place)
+        undoes = place[0].endswith(UNDO)
+        once = work.once or undoes
+        most = 1
+        if evidence.retried:  # What was undone when it was canceled runs again, which is another effect.
+            step = (place[0].removesuffix(UNDO), place[1])
+            most = (
+                len(evidence.keys(step))
+                if undoes
+                else 1 + len(evidence.keys((place[0] + UNDO, place[1]), EFFECT))
+            )
+        findings.check(name, len(keys) <= most, f"{place} has several execution keys: {keys}")
+        for earlier in keys[:-1]:
+            findings.check(
+                name,
+                not once or evidence.effects(place, earlier) <= 1,
+                f"{place} had the effect {earlier} twice",
+            )
+        lines = [line for line in evidence.by_place.get(place, []) if line.key in keys[-1:]]
         effects = sum(line.what == EFFECT for line in lines)
-        keys = {line.key for line in lines}
-        findings.check(name, len(keys) <= 1, f"{place} has several execution keys: {keys}")
         begun = sum(line.what == BEGIN for line in lines)
-        once = work.once or place[0].endswith(UNDO)
         if row.status is NodeStatus.COMPLETED:
             fits = effects == 1 if once else effects >= 1
             findings.check(name, fits, f"{place} completed with {effects} effects")
@@ -272,9 +302,10 @@ def _undone(evidence: Evidence, findings: Findings) -> None:
         )
         undoing = evidence.rows.get((place[0] + UNDO, place[1]))
         done = undoing is not None and undoing.status is NodeStatus.COMPLETED
+        ran_again = evidence.retried and step.status == "registered" and len(evidence.keys(place)) > 1
         findings.check(
             name,
-            done == (step.status == "undone"),
+            done == (step.status == "undone" or ran_again),
             f"{place}: step {step.status}, row {undoing and undoing.status}",
         )
     for saga in {step.saga_id for step in evidence.steps if step.saga_id}:

@@ -64,6 +64,8 @@ class Dispatcher:
         self._later: set[str] = set()
         self._faults: Counter[str] = Counter()
         self._alarm = Alarm()
+        self.begun = asyncio.Event()
+        """Set once it is known what the last process left, which is then among the :attr:`busy`."""
         self.owner = around.environment.owner
 
     @property
@@ -80,6 +82,7 @@ class Dispatcher:
         journal, store = self._around.environment.journal, self._around.store
         await journal.call(store.instances.release, self.owner)
         self._waiting = await journal.call(self._left_running)
+        self.begun.set()
         if self._waiting:
             log.info("carrying on %d instances that the last process left", len(self._waiting))
         try:
@@ -95,6 +98,7 @@ class Dispatcher:
                 self._waiting += await self._due()
                 await self._next_look()
         finally:
+            self._around.rest()
             await self._stop()
             await journal.call(store.instances.release, self.owner)
 

@@ -131,6 +131,8 @@ async def _until_stopped(served: Served) -> None:
     async with asyncio.TaskGroup() as group:
         prefect = served.around.engine != "local"
         group.create_task(served.dispatcher.run())
+        # Else a first pass could take what the dispatcher is about to carry on, and it would run twice.
+        await served.dispatcher.begun.wait()
         group.create_task(reconciling(served.reconciler, served.interval, scheduled=prefect))
         if prefect:
             group.create_task(_warm_worker())

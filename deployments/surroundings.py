@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ class Surroundings:
     prefect_url: str | None = None
     dashboard_url: str | None = None
     workers: str = ""
+    rest: Callable[[], object] = lambda: None
+    """Start no cluster again that dies from now on: all is about to be ended. (What ends still tells Prefect.)"""
 
 
 def quiet(line: str) -> None:
@@ -68,7 +70,7 @@ async def surroundings(
         stack.callback(journal.close)
         allowed = (*default_roots(settings), *(root.expanduser().resolve() for root in roots))
         runner: Runner
-        prefect_url = dashboard = None
+        prefect_url = dashboard = watching = None
         workers = "threads of this process"
         if engine == "local":
             runner = ThreadRunner()
@@ -91,7 +93,8 @@ async def surroundings(
         stack.push_async_callback(journal.presence.leave)
         stack.enter_context(use(environment))
         stack.enter_context(_engine(engine))
-        yield Surroundings(environment, store, engine, prefect_url, dashboard, workers)
+        found = Surroundings(environment, store, engine, prefect_url, dashboard, workers)
+        yield found if watching is None else replace(found, rest=watching.cancel)
 
 
 async def _start(

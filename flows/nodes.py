@@ -136,7 +136,8 @@ def bare_call(handle: Handle, position: int | None = None) -> NodeCall:
     """
     run = handle.scope.run
     if position is None:
-        position = run.undone.get((handle.key, handle.scope.iteration))
+        undone = run.undone.get((handle.key, handle.scope.iteration))
+        position = None if undone is None else undone.position
     again = "" if position is None else f"~{position}"
     return NodeCall(
         node_type=handle.node.type,

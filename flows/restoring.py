@@ -13,6 +13,7 @@ from .joins import passes
 from .routes import goto, ignores
 
 if TYPE_CHECKING:
+    from ..store.sagas import Undone
     from .scope import Handle
 
 
@@ -73,14 +74,17 @@ def route(handle: Handle, error: ErrorRecord | None) -> None:
 
 
 def _mark_again(handle: Handle, incoming: Sequence[Edge]) -> None:
-    """Whether the node runs again although it has run: it was undone, or something before, around or inside it was."""
+    """Whether the node runs again although it has run: it was undone, or something before, around or inside it was.
+    What a transaction inside it undid when it failed is that one's affair."""
     owner, undone = handle.scope.owner, handle.scope.run.undone
     itself = (handle.key, handle.scope.iteration) in undone
     handle.anew = itself or any(edge.source.again for edge in incoming) or (owner is not None and owner.anew)
-    handle.again = handle.anew or any(_inside(handle, *step) for step in undone)
+    handle.again = handle.anew or any(_inside(handle, step) for step in undone.values())
 
 
-def _inside(handle: Handle, key: str, iteration: str) -> bool:
+def _inside(handle: Handle, step: Undone) -> bool:
+    """Whether a step inside the node was undone for the failure of something around the node."""
     own = handle.scope.iteration
-    deeper = not own or iteration == own or iteration.startswith(f"{own}.")
-    return deeper and key.startswith(f"{handle.key}/")
+    deeper = not own or step.iteration == own or step.iteration.startswith(f"{own}.")
+    around = not step.around or handle.key.startswith(f"{step.around}/")
+    return deeper and around and step.node_id.startswith(f"{handle.key}/")

@@ -38,6 +38,7 @@ from .waits import Suspended, Waits
 if TYPE_CHECKING:
     from ..store import Instance
     from ..store.history import Failures
+    from ..store.sagas import Undone
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Run:
         """Whether an earlier life of the instance has run some of it."""
         self.carried_on = False
         """Whether that life ended without a verdict; not so for an instance that is retried."""
-        self.undone: dict[tuple[str, str], int] = {}
+        self.undone: dict[tuple[str, str], Undone] = {}
         """The nodes, with their iterations, that earlier lives of the instance completed and undid."""
         self.closing = False
         """Whether the instance is past saving, so that what is cancelled inside it leaves undoing to it."""
@@ -273,6 +274,8 @@ class Run:
         except asyncio.CancelledError:
             # Said before what is inside is cancelled too: it goes on in the next life, and is not undone for this.
             self.closing = self.closing or self.env.resumable
+            if not self.closing:
+                await self.root.stop("the run was cancelled")
             raise
         finally:
             for task in (settled, *others):

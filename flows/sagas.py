@@ -64,8 +64,8 @@ async def undo(run: Run, saga: Saga, *, stop: bool = False) -> ErrorRecord:
 
 async def recall(run: Run) -> None:
     """Learn which steps are undone, so that they run again."""
-    steps = await run.env.journal.call(run.env.journal.store.sagas.steps, run.instance_id)
-    run.undone = {(step.node_id, step.iteration): step.position for step in steps if step.status == "undone"}
+    undone = await run.env.journal.call(run.env.journal.store.sagas.undone, run.instance_id)
+    run.undone = {(step.node_id, step.iteration): step for step in undone}
 
 
 async def _undo_step(run: Run, step: SagaStep, past: Mapping[str, NodeExecution]) -> ErrorRecord | None:

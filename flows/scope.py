@@ -16,6 +16,7 @@ from ..core.status import NodeStatus
 from .declarations import Edge, Node, edges
 from .joins import passes
 from .nodes import drive, skipped
+from .together import ended, settled
 
 if TYPE_CHECKING:
     from ..store import NodeExecution
@@ -160,13 +161,11 @@ class Scope:
 
     async def settle(self) -> None:
         """Wait until every node is decided."""
-        await asyncio.gather(*self._tasks)
+        await settled(self._tasks)
 
     async def stop(self, reason: str = "it was cancelled") -> None:
         """Cancel what is not over yet, wait for it to end, and journal that it did."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         if self.run.waits.leaving:
             return
         if any(handle.status is NodeStatus.CANCELED for handle in self.handles.values()):

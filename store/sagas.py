@@ -78,6 +78,17 @@ class Saga:
     completed_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """A step that stands undone. ``around`` is the id of the transaction whose failure undid it, ``""`` of the
+    instance."""
+
+    node_id: str
+    iteration: str
+    position: int
+    around: str
+
+
 _saga = Shape(Saga, SagaRow)
 _step = Shape(SagaStep, SagaStepRow)
 _LEFT = ("registered", "undoing")
@@ -119,6 +130,22 @@ class Sagas:
         statement = select(*_step.columns).where(SagaStepRow.instance_id == instance_id)
         with self._database.read() as connection:
             return [_step(row) for row in connection.execute(statement.order_by(SagaStepRow.position))]
+
+    def undone(self, instance_id: str) -> list[Undone]:
+        """The steps of an instance that stand undone, in the order of completion."""
+        statement = (
+            select(
+                SagaStepRow.node_id,
+                SagaStepRow.iteration,
+                SagaStepRow.position,
+                SagaRow.node_id.label("around"),
+            )
+            .join(SagaRow, SagaRow.id == SagaStepRow.saga_id)
+            .where(SagaStepRow.instance_id == instance_id, SagaStepRow.status == "undone")
+            .order_by(SagaStepRow.position)
+        )
+        with self._database.read() as connection:
+            return [Undone(**row._mapping) for row in connection.execute(statement)]
 
     def find(self, instance_id: str, node_id: str, iteration: str, attempt: int) -> Saga | None:
         """The saga of one attempt of a transaction (or life of an instance), if it was undone or is being undone."""

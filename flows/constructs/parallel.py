@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.errors import NO_VERDICTS, Code, RealmError
 from ...tasks.control.constructs import ParallelParameters
+from ..together import ended
 from .site import Site
 
 
@@ -28,9 +29,7 @@ async def parallel(site: Site, parameters: ParallelParameters) -> Any:
     try:
         await _enough(tasks, needed, fail_fast=parameters.fail_fast)
     finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await ended(tasks.values())
     over = {name: task for name, task in tasks.items() if not task.cancelled()}
     for task in over.values():
         if isinstance(error := task.exception(), NO_VERDICTS):

@@ -14,6 +14,7 @@ from ...tasks.artifacts import ArtifactStore
 from ..engines import Engine, LocalEngine
 from ..failures import of_node
 from ..scope import Handle, Part, Scope
+from ..together import ended, settled
 
 if TYPE_CHECKING:
     from ...store import NodeExecution, Store
@@ -169,8 +170,6 @@ async def together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run them at the same time. The first that raises ends the others, and its own error is raised."""
     tasks = [asyncio.create_task(one) for one in coroutines]
     try:
-        await asyncio.gather(*tasks)
+        await settled(tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)

@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mirror_realm.compiler import analyze
 from mirror_realm.core.settings import settings
-from mirror_realm.deployments.serve import serve, serving
+from mirror_realm.deployments.serve import _until_stopped, serve, serving
 from mirror_realm.flows.results import instance_result
 from mirror_realm.store import Store
 
@@ -207,3 +208,32 @@ def test_a_process_killed_in_the_middle_is_carried_on(place, home):
 def test_the_definition_of_this_test_is_right(place):
     assert Path(place / "flow.yaml").is_file()
     assert analyze(place / "flow.yaml").ok
+
+
+async def test_the_first_pass_waits_until_it_is_known_what_the_last_process_left(monkeypatch):
+    """Else it takes what the dispatcher is about to carry on, which then runs twice at once."""
+    looked, seen = asyncio.Event(), []
+
+    class Dispatcher:
+        begun = asyncio.Event()
+
+        async def run(self):
+            await asyncio.sleep(0.05)
+            self.begun.set()
+            await asyncio.Event().wait()
+
+    async def reconciling(*_, **__):
+        seen.append(dispatcher.begun.is_set())
+        looked.set()
+
+    dispatcher = Dispatcher()
+    monkeypatch.setattr("mirror_realm.deployments.serve.reconciling", reconciling)
+    served = SimpleNamespace(
+        dispatcher=dispatcher, reconciler=None, interval=1.0, around=SimpleNamespace(engine="local")
+    )
+    task = asyncio.create_task(_until_stopped(served))
+    async with asyncio.timeout(10):
+        await looked.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert seen == [True]

@@ -142,11 +142,13 @@ class Step(BaseModel):
     say: str
     fails: bool = False
     gives: dict = {}
+    seconds: float = 0
 
 
 @node_type("test/step", version="1.0.0", idempotent=True)
 def step(parameters: Step, input: Anything, context) -> Anything:
-    """Write a line into the ledger, then fail if asked to; give what it was told to give, and its input."""
+    """Write a line into the ledger, after a while, then fail if asked to; give what it was told to, and its input."""
+    time.sleep(parameters.seconds)
     with Path(parameters.ledger).open("a") as file:
         file.write(f"{parameters.say}\n")
     if parameters.fails:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from mirror_realm.core.status import InstanceStatus
+from mirror_realm.flows import control
 
 
 @pytest.fixture
@@ -276,6 +277,29 @@ async def test_nothing_is_undone_of_an_instance_that_completes(lab, ledger):
     assert lab.store.sagas.steps(result["instance_id"])[0].status == "registered"
 
 
+@pytest.mark.parametrize("by", ["request", "task"])
+async def test_a_canceled_instance_leaves_no_half_of_a_transaction_among_others(lab, ledger, by):
+    slow = {"ledger": str(ledger), "say": "undo-a", "fails": False, "seconds": 0.3}
+    undoing = {"type": "test/step", "parameters": slow}
+    body = transaction(step(ledger, "a", compensate=undoing), nap(60, after="a"))
+    beside = [nap(60, id=f"beside-{n}", after="each") for n in range(3)]
+    text = instance_of(each(body, nap(60, id="other"), items=(1,)), *beside)
+    running = asyncio.create_task(lab(text))
+    async with asyncio.timeout(30):
+        while lines(ledger) != ["a"]:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+    (instance,) = lab.store.instances.list()
+    if by == "task":
+        running.cancel()
+    else:
+        control.cancel(lab.store, instance.id)
+    await asyncio.gather(running, return_exceptions=True)
+    assert lab.store.instances.get(instance.id).status is InstanceStatus.CANCELED
+    assert lines(ledger) == ["a", "undo-a"]
+    assert lab.store.sagas.unfinished(instance.id) == []
+
+
 CRASH = """
 import asyncio, sys
 from pathlib import Path
@@ -380,6 +404,17 @@ async def test_a_tolerated_transaction_is_not_run_again_since_the_process_died(l
     assert lines(ledger) == ["a", "d", "undo-a", "paused", "undo-b", "e"]
     assert result["status"] == "completed"
     assert result["nodes"]["tx"]["status"] == "failed"
+
+
+async def test_what_is_around_a_tolerated_transaction_is_not_run_again_either(lab, ledger, tmp_path):
+    ledger.touch()
+    body = step(ledger, "a", undo="undo-a"), step(ledger, "d", fails=True, after="a")
+    inner = transaction(*body, id="inner", fail_on_error=False)
+    outer = transaction(inner, step(ledger, "c", undo="undo-c", after="inner"), id="outer")
+    text = instance_of(outer, pause(ledger, after="outer"), step(ledger, "e", after="p"))
+    result = await killed_and_carried_on(lab, text, ledger, tmp_path, {"undo-a", "paused"})
+    assert lines(ledger) == ["a", "d", "undo-a", "c", "paused", "undo-b", "e"]
+    assert result["status"] == "completed"
 
 
 async def test_what_failed_for_good_runs_again_when_the_instance_is_retried(lab, ledger):

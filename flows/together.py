@@ -1,0 +1,32 @@
+"""Tasks side by side: waiting for them, and ending them in order.
+
+A task that is cancelled may have something to undo, and a second cancellation would cut that short. ``asyncio.gather``
+hands every cancellation on, and is over as soon as the first of its tasks is; so here a task is cancelled once, and
+waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+
+async def settled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait until all are over, or one has raised: its error. Cancelled, it leaves them to :func:`ended`."""
+    if tasks:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+
+async def ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel those that are not over, unless they were cancelled before, and wait until all are."""
+    for task in tasks:
+        if not task.done() and not task.cancelling():
+            task.cancel()
+    if pending := [task for task in tasks if not task.done()]:
+        await asyncio.wait(pending)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # It was looked at: nobody is to be told that it never was.
