@@ -10,20 +10,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from typing import Any
+from weakref import WeakSet
+
+_cancelled: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 async def settled(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Wait until all are over, or one has raised: its error. Cancelled, it leaves them to :func:`ended`."""
     if tasks:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
+        for task in sorted(
+            done, key=asyncio.Task.cancelled
+        ):  # An error says more than that something was cancelled.
             task.result()
 
 
 async def ended(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel those that are not over, unless they were cancelled before, and wait until all are."""
     for task in tasks:
-        if not task.done() and not task.cancelling():
+        # Not by `task.cancelling()`: it also counts a timeout inside the task, which goes on after that.
+        if not task.done() and task not in _cancelled:
+            _cancelled.add(task)
             task.cancel()
     if pending := [task for task in tasks if not task.done()]:
         await asyncio.wait(pending)
