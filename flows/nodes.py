@@ -49,6 +49,9 @@ async def drive(handle: Handle, incoming: Sequence[Edge]) -> None:
         if scope.failed is not None:
             handle.status, handle.reason = NodeStatus.CANCELED, f"{scope.failed.label} failed before"
             return
+        if scope.stopped:
+            handle.status, handle.reason = NodeStatus.CANCELED, "the run was ended before"
+            return
         if not await restore(handle, incoming):
             await _run(handle, incoming)
         if not handle.status.terminal:

@@ -178,6 +178,11 @@ class Run:
         elif request == "pause":
             self.waits.pause()
 
+    @property
+    def ended(self) -> bool:
+        """Whether a node or a person ended the instance."""
+        return self._ended.is_set()
+
     def end(self, ending: Termination, *, undo: bool = False) -> None:
         """End the instance here, whatever else is under way, and ``undo`` what it did."""
         if self._ending is None:

@@ -128,6 +128,7 @@ class Scope:
         self.carried = False
         """Whether an earlier life began what is around, and this one goes on with it."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     def start(
         self,
@@ -164,7 +165,8 @@ class Scope:
         await settled(self._tasks)
 
     async def stop(self, reason: str = "it was cancelled") -> None:
-        """Cancel what is not over yet, wait for it to end, and journal that it did."""
+        """Cancel what is not over yet, wait for it to end, and journal that it did. Nothing starts from now on."""
+        self._stopped = True
         await ended(self._tasks)
         if self.run.waits.leaving:
             return
@@ -172,6 +174,11 @@ class Scope:
             await self.run.env.journal.cancel_open(
                 self.run.instance_id, reason, under=self.prefix, iteration=self.iteration
             )
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this scope, one around it, or the run is being ended: a cancellation takes its time to get here."""
+        return self._stopped or (self.parent.stopped if self.parent else self.run.ended)
 
     @property
     def failed(self) -> Handle | None:
@@ -220,6 +227,11 @@ class Aside(Scope):
     def failed(self) -> Handle | None:
         """See :class:`Scope`; only its own nodes count."""
         return self.failure
+
+    @property
+    def stopped(self) -> bool:
+        """See :class:`Scope`; what is around has ended."""
+        return self._stopped
 
 
 class Outputs(Mapping[str, Any]):
