@@ -236,7 +236,7 @@ def test_expressions_over_items_are_checked_when_the_definition_is_compiled():
     assert found("{op: map, to: {n: '{{ item.name + string(index) }}'}}") == []
     assert found("{op: map, to: {n: '{{ itm.name }}'}}") == [("MR302", f"{place}.to.n")]
     assert found("{op: filter, where: item.size > 3}") == [("MR122", f"{place}.where")]
-    assert found("{op: sorted, by: size}") == [("MR122", f"{place}")]
+    assert found("{op: sorted, by: size}") == [("MR122", f"{place}.op")]
 
 
 # on a worker
