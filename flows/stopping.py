@@ -12,7 +12,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _ours: list[Callable[..., Any]] = []
@@ -33,10 +33,10 @@ def forget_terminal(signum: int) -> None:
         return
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
-        if stat.S_ISCHR(
-            os.fstat(stream).st_mode
-        ):  # Of a terminal that is gone, nothing tells any more that it is one.
-            os.dup2(nowhere, stream)
+        # Of a terminal that is gone, nothing tells any more that it is one.
+        with suppress(OSError):  # It may be closed.
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
     os.close(nowhere)
 
 
