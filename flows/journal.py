@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +25,7 @@ from .presence import Presence
 from .requests import Requests
 
 if TYPE_CHECKING:
-    from ..store import Instance, NodeExecution, Store
+    from ..store import DecidedNode, Instance, NodeExecution, Store
     from ..store.sagas import NewStep
     from ..tasks.executor import NodeCall, NodeOutcome
 
@@ -182,6 +182,10 @@ class Journal:
             if step is not None:
                 self.store.sagas.register(step)
 
+    async def record(self, instance_id: str, nodes: Sequence[DecidedNode]) -> None:
+        """Nodes that were decided elsewhere, all at once."""
+        await self.call(record, self.store, instance_id, nodes, now(), epoch=self.epoch)
+
     async def skip(
         self, instance_id: str, node_id: str, node_type: str, reason: str, iteration: str = ""
     ) -> None:
@@ -214,6 +218,16 @@ class Journal:
             iteration=iteration,
             epoch=self.epoch,
         )
+
+
+def record(
+    store: Store, instance_id: str, nodes: Sequence[DecidedNode], at: datetime, *, epoch: int | None = None
+) -> None:
+    """See :meth:`Journal.record`. Repeating the very same call changes nothing."""
+    with store.transaction():
+        for execution_id, node in store.decided.record(instance_id, nodes, at, epoch=epoch):
+            if node.files:
+                store.artifacts.record(instance_id, execution_id, node.files)
 
 
 def close_open(store: Store, instance_id: str, reason: str, *, epoch: int | None = None) -> None:

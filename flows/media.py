@@ -150,6 +150,13 @@ def gather(handles: Sequence[Handle], around: Sequence[Handle] = ()) -> dict[str
     return touched
 
 
+def speaks(output: Any) -> bool:
+    """Whether an output may be of something that the library records."""
+    return isinstance(output, Mapping) and any(
+        isinstance(output.get(name), Mapping) for name in ("original", "image")
+    )
+
+
 def _original(store: Store, instance_id: str, facts: Facts) -> MediaFile:
     original = facts.original
     name = str(original["name"])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import FINAL, Code, ErrorRecord, RealmError
-from ..core.resources import Resources
 from ..core.status import NodeStatus
 from ..core.termination import Termination
 from ..tasks.executor import NodeCall, NodeOutcome, execute_in_flow
@@ -20,10 +18,11 @@ from ..tasks.registry import registry
 from ..tasks.sdk import NodeType
 from .breakers import CIRCUIT, guarded
 from .caching import cached
+from .calls import bare_call, call_of, resources_of, verdict_of
 from .declarations import Edge
 from .engines import Failure
 from .evaluation import ScopeEvaluator
-from .joins import Verdict, decide, fired
+from .joins import Verdict
 from .restoring import attempts_before, fails_the_scope, restore
 from .results import CACHED
 from .retries import attempts_allowed, next_delay
@@ -85,117 +84,14 @@ async def _decided(handle: Handle, incoming: Sequence[Edge]) -> tuple[Verdict, N
     run = handle.scope.run
     if run.env.replay is not None:
         run.names["vars"] = run.env.replay.variables(handle, run.workflow.variables)
-    verdict = _verdict(handle, incoming)
-    call = _call(handle, verdict) if verdict.runs else None
+    verdict = verdict_of(handle, incoming)
+    call = call_of(handle, verdict) if verdict.runs else None
     if call is None or (because := run.breakpoints.why(handle)) is None:
         return verdict, call
     await run.breakpoints.stop(handle, call, because)
     await run.waits.gate()
-    verdict = _verdict(handle, incoming)
-    return verdict, _call(handle, verdict) if verdict.runs else None
-
-
-def _verdict(handle: Handle, incoming: Sequence[Edge]) -> Verdict:
-    from ..compiler.expressions import holds
-
-    scope = handle.scope.expressions()
-
-    def condition(when: str | bool) -> bool:
-        return holds(when, scope)
-
-    live = [
-        e for e in incoming if fired(e, handle.scope.outgoing[e.source.node.id], condition, handle.node.id)
-    ]
-    verdict = decide(handle.node, incoming, live)
-    if verdict.runs and handle.node.when is not None and not condition(handle.node.when):
-        return Verdict(False, reason=f"its guard does not hold: {handle.node.when}")
-    return verdict
-
-
-def _call(handle: Handle, verdict: Verdict) -> NodeCall:
-    from ..compiler.expressions import render
-
-    node, run = handle.node, handle.scope.run
-    node_type = registry()[node.type]
-    scope = handle.scope.expressions()
-    given = _bounded(handle, _input(handle, verdict, scope), run.env.settings.max_payload_bytes)
-    deferred = {name: value for name, value in node.parameters.items() if name in node_type.deferred}
-    now = {name: value for name, value in node.parameters.items() if name not in deferred}
-    return replace(
-        bare_call(handle),
-        parameters={**render(now, scope), **deferred},
-        input=given,
-        timeout=node.timeout or node_type.timeout,
-        roots=tuple(str(root) for root in run.env.roots),
-        gpu_wanted=_resources(handle, node_type).gpu != "none",
-    )
-
-
-def bare_call(handle: Handle, position: int | None = None) -> NodeCall:
-    """A call that says which node it is of, and no more.
-
-    What was undone runs under another execution key, that of its ``position`` among the steps that can be undone, and
-    so does what undoes it: else the second time would be taken for the first, and have no effect.
-    """
-    run = handle.scope.run
-    if position is None:
-        undone = run.undone.get((handle.key, handle.scope.iteration))
-        position = None if undone is None else undone.position
-    again = "" if position is None else f"~{position}"
-    return NodeCall(
-        node_type=handle.node.type,
-        node_id=handle.key,
-        instance_id=run.instance_id,
-        execution_key=f"{run.instance_id}/{handle.label}{again}",
-        iteration=handle.scope.iteration,
-        max_payload_bytes=run.env.settings.max_payload_bytes,
-    )
-
-
-def _input(handle: Handle, verdict: Verdict, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node gets: its own mapping, else its live predecessors' outputs merged, else what its scope was
-    given."""
-    from ..compiler.expressions import apply_mapping, render
-
-    if handle.node.input is not None:
-        return render(dict(handle.node.input), scope)
-    if not verdict.live:
-        return dict(handle.scope.given)
-    merged: dict[str, Any] = {}
-    for edge in verdict.live:
-        source = edge.source.given
-        mapped = apply_mapping(edge.mapping, source, scope) if edge.mapping is not None else _fields(source)
-        _merge(merged, mapped)
-    return merged
-
-
-def _fields(output: Any) -> dict[str, Any]:
-    """An output as the fields of an input: a foreach's or loop's list is ``items``."""
-    return output if isinstance(output, dict) else {"items": output}
-
-
-def _merge(target: dict[str, Any], update: Mapping[str, Any]) -> None:
-    for key, value in update.items():
-        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
-            target[key] = dict(target[key])
-            _merge(target[key], value)
-        else:
-            target[key] = value
-
-
-def _bounded(handle: Handle, value: dict[str, Any], limit: int) -> dict[str, Any]:
-    size = len(json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
-    if size > limit:
-        raise RealmError(
-            Code.OUT_OF_RANGE,
-            f"the input of node {handle.label!r} is {size} bytes of JSON, more than the limit of {limit}",
-            hint="pass a file reference, or map only the fields that it needs",
-        )
-    return value
-
-
-def _resources(handle: Handle, node_type: NodeType) -> Resources:
-    return Resources.model_validate({**node_type.resources.model_dump(), **dict(handle.node.resources or {})})
+    verdict = verdict_of(handle, incoming)
+    return verdict, call_of(handle, verdict) if verdict.runs else None
 
 
 async def _skip(handle: Handle, incoming: Sequence[Edge], reason: str) -> None:
@@ -301,6 +197,8 @@ async def _attempt(
     async def attempt() -> NodeOutcome:
         if run.env.mocks is not None and (mocked := await run.env.mocks.outcome(handle, call)) is not None:
             return mocked
+        if (made := handle.scope.made.get(handle.key)) is not None and made.of(call):
+            return made.outcome
         if node_type.where == "run":
             from .constructs import Site, drive_construct
 
@@ -310,7 +208,7 @@ async def _attempt(
             return await drive_construct(Site(handle, call, since, carried, report), node_type, call)
         if node_type.where == "flow":
             return await execute_in_flow(call, evaluator=ScopeEvaluator(handle.scope.expressions()))
-        return await run.runner.run(call, _resources(handle, node_type), handle.node.priority, listen)
+        return await run.runner.run(call, resources_of(handle, node_type), handle.node.priority, listen)
 
     async def guarded_attempt() -> NodeOutcome:
         return await guarded(run, node_type, call, attempt)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.resources import Gpu, Resources
-from ..tasks.executor import NodeCall, NodeOutcome, cancel, execute
+from ..tasks.executor import NodeCall, NodeOutcome, cancel
 from .journal import now
 from .marks import MARK
 from .placement import Placement, Workers, place
@@ -96,7 +96,7 @@ class ThreadRunner:
         def attempt() -> NodeOutcome:
             loop.call_soon_threadsafe(started.set)
             report({"kind": "started", "worker": f"thread-{os.getpid()}"})
-            return execute(call, report=report)
+            return call.perform(report)
 
         queued = self._pool.submit(attempt)
         future = asyncio.wrap_future(queued)
@@ -364,7 +364,7 @@ def run_on_worker(call: NodeCall) -> NodeOutcome:
     say.daemon = True
     say.start()
     try:
-        return execute(call)
+        return call.perform()
     finally:
         say.cancel()
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import FINAL, Code, ErrorRecord
 from ..core.status import NodeStatus
 from ..tasks.registry import registry
+from .calls import bare_call
 from .declarations import Node, Retry
-from .nodes import bare_call, execute
+from .nodes import execute
 from .scope import Aside, Handle
 
 if TYPE_CHECKING:

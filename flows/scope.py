@@ -20,6 +20,7 @@ from .together import ended, settled
 
 if TYPE_CHECKING:
     from ..store import NodeExecution
+    from .batches.worker import Made
     from .engines import Engine
     from .run import Run
 
@@ -127,6 +128,8 @@ class Scope:
         """What earlier lives of the instance did in this iteration, by the nodes' keys."""
         self.carried = False
         """Whether an earlier life began what is around, and this one goes on with it."""
+        self.made: Mapping[str, Made] = {}
+        """First attempts that a worker has made already, by the nodes' keys."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 

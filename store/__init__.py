@@ -13,6 +13,7 @@ from .history import HistoryEvent, PastState
 from .human_tasks import HumanTask, NewHumanTask
 from .records import (
     Artifact,
+    DecidedNode,
     Instance,
     KnownFile,
     MediaFile,
@@ -28,6 +29,7 @@ from .store import Store
 __all__ = [
     "Artifact",
     "DebugState",
+    "DecidedNode",
     "Event",
     "EventWait",
     "HistoryEvent",

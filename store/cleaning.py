@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -47,18 +48,17 @@ def encode_json(value: Any, *, fallback: Callable[[Any], Any] | None = None) -> 
     Anything else goes through ``fallback``; without one it raises INVALID_ARGUMENT, as do cycles.
     """
 
-    def convert(thing: Any) -> Any:
-        return _convert(thing, fallback)
-
+    encoder = _encoder(fallback)
     try:
         try:
-            text = _dump(value, default=convert)
+            text = _dump(value, encoder)
             if "\\u0000" not in text:
-                text.encode("utf-8")
+                if not text.isascii():
+                    text.encode("utf-8")
                 return text
         except (UnicodeEncodeError, ValueError):
             pass  # the slow way finds and mends what is wrong, or says what it is
-        return _dump(_clean_tree(json.loads(json.dumps(value, default=convert))))
+        return _dump(_clean_tree(json.loads(json.dumps(value, default=encoder.default))), encoder)
     except (TypeError, ValueError, RecursionError) as error:
         raise RealmError(Code.INVALID_ARGUMENT, f"not representable as JSON: {error}") from None
 
@@ -74,8 +74,19 @@ def plain_json(value: Any) -> Any:
 _STRING_OR_LARGE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
 
 
-def _dump(value: Any, **options: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), **options)
+@cache
+def _encoder(fallback: Callable[[Any], Any] | None) -> json.JSONEncoder:
+    """Made once: these run some times for every node."""
+    return json.JSONEncoder(
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        default=lambda thing: _convert(thing, fallback),
+    )
+
+
+def _dump(value: Any, encoder: json.JSONEncoder) -> str:
+    text = encoder.encode(value)
     return _STRING_OR_LARGE.sub(_plain_number, text) if "e+" in text else text
 
 

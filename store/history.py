@@ -284,30 +284,33 @@ _SEQUENCE = (
     .scalar_subquery()
 )
 _APPEND = insert(InstanceEventRow).values(sequence=_SEQUENCE)
+_APPEND_MANY = insert(InstanceEventRow)
 
 
 def append(connection: Connection, instance_id: str, epoch: int, *changes: Change) -> None:
     """Add events, in order. The instance must be locked: by :func:`guard`, or by being made in this transaction."""
-    if changes:
-        connection.execute(
-            _APPEND,
-            [
-                {
-                    "of_instance": instance_id,
-                    "instance_id": instance_id,
-                    "epoch": epoch,
-                    "type": one.type,
-                    "node_id": one.node_id,
-                    "iteration": one.iteration,
-                    "attempt": one.attempt,
-                    "before": one.before,
-                    "after": one.after,
-                    "at": one.at,
-                    "data": one.data,
-                }
-                for one in changes
-            ],
-        )
+    if not changes:
+        return
+    rows = [
+        {
+            "instance_id": instance_id,
+            "epoch": epoch,
+            "type": one.type,
+            "node_id": one.node_id,
+            "iteration": one.iteration,
+            "attempt": one.attempt,
+            "before": one.before,
+            "after": one.after,
+            "at": one.at,
+            "data": one.data,
+        }
+        for one in changes
+    ]
+    if len(rows) == 1:
+        connection.execute(_APPEND, {"of_instance": instance_id, **rows[0]})
+        return
+    first = connection.execute(select(_SEQUENCE), {"of_instance": instance_id}).scalar_one()
+    connection.execute(_APPEND_MANY, [{**row, "sequence": first + n} for n, row in enumerate(rows)])
 
 
 def words(reason: str | None) -> dict[str, Any] | None:

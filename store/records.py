@@ -139,6 +139,29 @@ class NodeExecution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedNode:
+    """A node that completed at its first attempt, or was skipped (``reason`` says why): written when it is over.
+    ``files`` are the file references in its output."""
+
+    node_id: str
+    node_type: str
+    iteration: str
+    status: NodeStatus
+    started_at: datetime
+    completed_at: datetime
+    execution_key: str | None = None
+    input: Json = None
+    output: Json = None
+    reason: str | None = None
+    max_retries: int = 0
+    worker: str | None = None
+    device: str | None = None
+    resource_usage: Mapping[str, Any] | None = None
+    notes: Mapping[str, Any] | None = None
+    files: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
     """A file that a trigger has taken, and the instance it became."""
 

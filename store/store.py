@@ -12,6 +12,7 @@ from .artifacts import Artifacts
 from .breakers import Breakers
 from .cache import Cache
 from .debugging import Debugging
+from .decided import DecidedNodes
 from .definitions import Definitions
 from .engine import Database
 from .events import Events
@@ -45,6 +46,7 @@ class Store:
         self.workflows = Workflows(database)
         self.instances = Instances(database)
         self.executions = Executions(database)
+        self.decided = DecidedNodes(database)
         self.rounds = Rounds(database)
         self.history = History(database)
         self.runners = Runners(database)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -64,6 +64,10 @@ class NodeCall:
     max_payload_bytes: int = 1 << 20
     progress_topic: str | None = None
 
+    def perform(self, report: Report | None = None) -> NodeOutcome:
+        """Do what is called for, in this thread; see :func:`execute`."""
+        return execute(self, report=report)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
@@ -89,14 +93,20 @@ class NodeOutcome:
         return self.error is None
 
 
-def execute(call: NodeCall, *, registry: Registry | None = None, report: Report | None = None) -> NodeOutcome:
+def execute(
+    call: NodeCall,
+    *,
+    registry: Registry | None = None,
+    report: Report | None = None,
+    evaluator: Evaluator | None = None,
+) -> NodeOutcome:
     """Run one attempt in this thread. A failure, ``sys.exit`` and lack of memory included, is the outcome's
     ``error``.
 
     ``KeyboardInterrupt`` in the main thread passes through, so that Ctrl-C ends a program that runs nodes in
     it.
     """
-    attempt = _Attempt(call, report)
+    attempt = _Attempt(call, report, evaluator=evaluator)
     try:
         with attempt.prepared(registry) as (node_type, parameters, input, context):
             result = node_type.executor(parameters, input, context)
@@ -148,6 +158,28 @@ def cancel(execution_key: str, attempt: int) -> bool:
         return True
 
 
+class Running(Protocol):
+    """What :func:`cancel` finds: it runs in this process, and can be asked to stop."""
+
+    canceled: threading.Event
+    canceled_at: float | None
+    wake: Callable[[], object]
+
+
+@contextmanager
+def listed(call: NodeCall, running: Running) -> Iterator[None]:
+    """For the time of the block, :func:`cancel` finds ``running`` as what the call does."""
+    key = (call.execution_key, call.attempt)
+    with _running_lock:
+        _running[key] = running
+    try:
+        yield
+    finally:
+        with _running_lock:
+            if _running.get(key) is running:
+                del _running[key]
+
+
 class _Attempt:
     """The bookkeeping around one call: context, measurements, and what becomes the outcome."""
 
@@ -189,7 +221,7 @@ class _Attempt:
         if call.gpu:
             self.device = _cuda_device(self.notes)
         self.meter.start(self.device)
-        with self._listed(), closing(Workdir(settings().home, call.node_id)) as workdir:
+        with listed(call, self), closing(Workdir(settings().home, call.node_id)) as workdir:
             yield node_type, parameters, input, self._context(workdir)
 
     async def until_stopped(self, work: Coroutine[Any, Any, Any], context: NodeContext) -> Any:
@@ -284,18 +316,6 @@ class _Attempt:
             evaluator=self.evaluator,
         )
 
-    @contextmanager
-    def _listed(self) -> Iterator[None]:
-        key = (self.call.execution_key, self.call.attempt)
-        with _running_lock:
-            _running[key] = self
-        try:
-            yield
-        finally:
-            with _running_lock:
-                if _running.get(key) is self:
-                    del _running[key]
-
     def _timeout(self, verb: str) -> RealmError:
         return RealmError(
             Code.NODE_EXECUTION_TIMEOUT,
@@ -310,7 +330,7 @@ class _Attempt:
         return self.canceled_at is not None and self.deadline is not None and self.canceled_at < self.deadline
 
 
-_running: dict[tuple[str, int], _Attempt] = {}
+_running: dict[tuple[str, int], Running] = {}
 _running_lock = threading.Lock()
 
 

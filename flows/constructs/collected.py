@@ -54,7 +54,11 @@ class Collected:
 
     def put(self, index: int, output: Any) -> None:
         """The output of one item."""
-        self._early[index] = _LEFT_OUT if self._results == "none" else _line(output)
+        self.put_line(index, _LEFT_OUT if self._results == "none" else _line(output))
+
+    def put_line(self, index: int, line: str) -> None:
+        """The output of one item, as a line of JSON."""
+        self._early[index] = _LEFT_OUT if self._results == "none" else line
         self._flush()
 
     def fail(self, index: int, error: ErrorRecord, *, keep: bool) -> None:

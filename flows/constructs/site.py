@@ -19,6 +19,8 @@ from ..together import ended, settled
 if TYPE_CHECKING:
     from ...store import NodeExecution, Store
     from ...tasks.executor import NodeCall
+    from ..batches.worker import Made
+    from ..run import Run
 
 T = TypeVar("T")
 
@@ -61,11 +63,13 @@ class Site:
         index: int | None = None,
         names: Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
-        isolated: bool = False,
+        past: Mapping[str, NodeExecution] | None = None,
+        made: Mapping[str, Made] | None = None,
     ) -> tuple[Scope, Any]:
         """Run a part to its end: its scope and what it gives. Raises the error of the node that failed it; cancelled,
-        it takes its nodes along."""
-        scope = await self.open(name=name, index=index, names=names, given=given, isolated=isolated)
+        it takes its nodes along. ``made`` are attempts that a worker has made already."""
+        scope = await self.open(name=name, index=index, names=names, given=given, past=past)
+        scope.made = made or {}
         return scope, scope.result(await self.settle(scope, part))
 
     async def settle(self, scope: Scope, part: Part) -> Mapping[str, Any] | None:
@@ -112,8 +116,10 @@ class Site:
         names: Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
         isolated: bool = False,
+        past: Mapping[str, NodeExecution] | None = None,
     ) -> Scope:
-        """A scope inside this construct, with what an earlier life of the instance did in it."""
+        """A scope inside this construct, with what an earlier life of the instance did in it (``past``, where that was
+        looked up)."""
         around = self.handle.scope
         engine: Engine = around.engine if (index or 0) < MOST_TRACKED else LocalEngine()
         scope = Scope(
@@ -127,24 +133,30 @@ class Site:
             isolated=isolated,
         )
         scope.carried = self.carried
-        await self._recall(scope, index)
+        if past is not None:
+            scope.past = past
+        elif index is not None:
+            scope.past = await self.past(index)
+        else:
+            await scope.recall(again=self.call.attempt > 1)
         return scope
 
-    async def _recall(self, scope: Scope, index: int | None) -> None:
-        """Let a scope know what happened in it before: in an earlier life, or in an earlier attempt of this one."""
-        if index is None:
-            await scope.recall(again=self.call.attempt > 1)
-        elif scope.run.resumed or self.call.attempt > 1:
-            self._past = self._past or Past(scope)
-            scope.past = await self._past.of(index)
+    async def past(self, index: int) -> Mapping[str, NodeExecution]:
+        """What happened in a round before, in an earlier life or in an earlier attempt of this one, by the nodes' keys.
+        Each round may be asked for once."""
+        run = self.handle.scope.run
+        if not run.resumed and self.call.attempt == 1:
+            return {}
+        self._past = self._past or Past(run, self.handle.scope.iteration)
+        return await self._past.of(index)
 
 
 class Past:
     """What happened in the rounds of a construct before, looked up for :data:`AT_ONCE` of them at a time."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._run = scope.run
-        self._around = scope.parent.iteration if scope.parent else ""
+    def __init__(self, run: Run, around: str) -> None:
+        self._run = run
+        self._around = around
         self._page: int | None = None
         self._rounds: asyncio.Task[dict[str, dict[str, NodeExecution]]] | None = None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, field_validator
 
 from ..context import NodeContext
-from ..sdk import Deferred, NotYet, node_type
+from ..sdk import Deferred, node_type
 from .shared import NO_COMPUTE, Anything, driven_by_the_run
 
 LONGEST = 365 * 86400.0
@@ -34,11 +34,12 @@ class ForeachParameters(BaseModel):
     items: list[Any] = Field(description="The list to go through, an expression such as {{ input.files }}")
     item: Name = Field(default="item", description="What expressions of the body call the present item")
     max_concurrent: int = Field(default=8, ge=1, le=10_000, description="Items in work at the same time")
-    batch_size: Annotated[int, NotYet()] = Field(
+    batch_size: int = Field(
         default=1,
         ge=1,
         le=100_000,
-        description="Items that one task of a worker takes together, where it can",
+        description="Items that one task of a worker takes together, one after another, where the nodes of the body "
+        "allow it: for many small items",
     )
     results: Results = Field(default="list", description=RESULTS)
     on_item_error: Literal["fail", "collect", "ignore"] = Field(

@@ -1,0 +1,85 @@
+"""In the run: send items to workers in batches, and write to the journal what came of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...core.errors import ErrorRecord
+from ...core.resources import Gpu, Resources
+from .steps import Steps, Unfit, around, steps_of
+from .worker import SECONDS, Batch, Done, Item, Left
+
+if TYPE_CHECKING:
+    from ..constructs.site import Site
+    from ..scope import Part
+
+log = logging.getLogger("mirror_realm.run")
+
+
+class Batches:
+    """The way to workers for the items of one construct, whose part is ``steps``."""
+
+    def __init__(self, site: Site, steps: Steps, resources: Resources, *, in_order: bool) -> None:
+        self._site = site
+        self._steps = steps
+        self._resources = resources
+        self._in_order = in_order
+        self._sent = 0
+
+    @classmethod
+    def of(cls, site: Site, part: Part, *, in_order: bool) -> Batches | None:
+        """The way for a part, if workers can go through it by themselves."""
+        env = site.handle.scope.run.env
+        if env.replay is not None or env.debugger is not None or env.mocks is not None:
+            return None  # Each node is then looked at by itself.
+        try:
+            steps, resources = steps_of(part)
+        except Unfit as because:
+            log.info("%s goes item by item: %s", site.handle.label, because)
+            return None
+        return cls(site, steps, resources, in_order=in_order)
+
+    @property
+    def rooted(self) -> bool:
+        """Whether some node gets what its item is given."""
+        return self._steps.rooted
+
+    async def run(self, items: Sequence[Item]) -> list[Done | Left]:
+        """What became of the first items, or of all of them; the nodes of those that are done are in the journal.
+        Nothing, where the batch came to nothing: then its items have to go in smaller ones, or in the run."""
+        site, run = self._site, self._site.handle.scope.run
+        await run.waits.gate()
+        self._sent += 1
+        call = Batch(
+            node_type=site.call.node_type,
+            node_id=site.handle.key,
+            instance_id=site.call.instance_id,
+            execution_key=f"{site.call.execution_key}#{items[0].index}",
+            iteration=site.call.iteration,
+            attempt=self._sent,
+            timeout=SECONDS + self._steps.timeout,
+            roots=tuple(str(root) for root in run.env.roots),
+            gpu_wanted=self._resources.gpu is not Gpu.NONE,
+            max_payload_bytes=run.env.settings.max_payload_bytes,
+            steps=self._steps,
+            around=around(self._steps, site.handle.scope),
+            prefix=f"{site.handle.key}/",
+            items=tuple(items),
+            in_order=self._in_order,
+        )
+        with run.waits.working():
+            outcome = await run.runner.run(
+                call, self._resources, site.handle.node.priority, lambda event: None
+            )
+            if outcome.error is not None:
+                error = ErrorRecord.from_dict(outcome.error)
+                log.warning(
+                    "%s: a batch of %d items is lost: %s", site.handle.label, len(items), error.message
+                )
+                return []
+            results: list[Done | Left] = outcome.output
+            nodes = [node for result in results if isinstance(result, Done) for node in result.nodes]
+            await run.env.journal.record(run.instance_id, nodes)
+        return results

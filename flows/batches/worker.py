@@ -1,0 +1,274 @@
+"""On a worker: go through the nodes of a part, for one item after another."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, cast
+
+from ...core.errors import Code, ErrorRecord, RealmError
+from ...core.settings import Settings, settings
+from ...core.status import NodeStatus
+from ...core.termination import NOTE
+from ...store.records import DecidedNode
+from ...tasks.exceptions import to_record
+from ...tasks.executor import NodeCall, NodeOutcome, Report, cancel, execute, listed
+from ...tasks.registry import registry
+from ..calls import call_of, verdict_of
+from ..declarations import Edge, Node
+from ..engines import LocalEngine
+from ..evaluation import ScopeEvaluator
+from ..journal import file_references
+from ..media import speaks
+from ..retries import attempts_allowed
+from ..scope import Handle, Scope
+from .steps import Around, Steps
+
+SECONDS = 2.0
+"""After which a batch takes no further item: what a worker's death costs, and a request to end has to wait for."""
+MOST_BYTES = 16 << 20
+"""JSON of outputs after which a batch takes no further item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An attempt that a worker has made: what it was given, and what it came to."""
+
+    parameters: Mapping[str, Any]
+    input: Mapping[str, Any]
+    outcome: NodeOutcome
+
+    def of(self, call: NodeCall) -> bool:
+        """Whether it is the first attempt of ``call``."""
+        return call.attempt == 1 and call.parameters == self.parameters and call.input == self.input
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item: its ``iteration``, the names that it binds, and what nodes without predecessors get."""
+
+    index: int
+    iteration: str
+    names: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An item of which every node completed or was skipped: the nodes, and what it gives, as JSON."""
+
+    index: int
+    nodes: tuple[DecidedNode, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An item that goes on in the run, with the attempts that were made of it, by the nodes' keys."""
+
+    index: int
+    made: Mapping[str, Made]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(NodeCall):
+    """Items to go through. Its outcome's output is a list of :class:`Done` and :class:`Left`, for the first items or
+    all of them. ``prefix`` is what the journal's ids of the nodes begin with."""
+
+    steps: Steps = field(default_factory=lambda: Steps(()))
+    around: Around = field(default_factory=lambda: Around({}))
+    prefix: str = ""
+    items: tuple[Item, ...] = ()
+    in_order: bool = True
+    """Whether nothing may begin after an item that goes on in the run."""
+
+    def perform(self, report: Report | None = None) -> NodeOutcome:
+        """Go through the items; see :class:`NodeCall`."""
+        return _Walk(self).outcome()
+
+
+class _Walk:
+    """One batch at work. ``run`` and its fields are what scopes expect of a run."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.canceled = threading.Event()
+        self.canceled_at: float | None = None
+        self.wake: Callable[[], object] = lambda: None
+        self._outer = _outer(batch)
+        self._most = {
+            node.id: attempts_allowed(node.retry, registry()[node.type].max_attempts)
+            for node, _ in batch.steps.nodes
+        }
+
+    def outcome(self) -> NodeOutcome:
+        """The batch's outcome: a list, or CANCELLED."""
+        began = datetime.now(UTC).isoformat()
+        error: ErrorRecord | None = None
+        done: list[Done | Left] = []
+        try:
+            with listed(self.batch, self):
+                done = list(self._items())
+            if self.canceled.is_set():
+                error = RealmError(Code.CANCELLED, "the batch was cancelled").record
+        except Exception as fault:  # noqa: BLE001 - a fault of ours: the items then go the usual way
+            error = to_record(fault)
+        return NodeOutcome(
+            output=done,
+            error=error.to_dict() if error else None,
+            started_at=began,
+            completed_at=datetime.now(UTC).isoformat(),
+            worker="",
+            pid=0,
+            device="cpu",
+            resource_usage={},
+            notes={},
+        )
+
+    def _items(self) -> Iterable[Done | Left]:
+        end, size = monotonic() + SECONDS, 0
+        for item in self.batch.items:
+            done = self._item(item)
+            if self.canceled.is_set():
+                return
+            yield done
+            if isinstance(done, Left):
+                if self.batch.in_order:
+                    return
+                continue
+            size += len(done.output)
+            if monotonic() > end or size > MOST_BYTES:
+                return
+
+    def _item(self, item: Item) -> Done | Left:
+        scope = _ItemScope(self._outer, self.batch.prefix, item)
+        for node, wires in self.batch.steps.nodes:
+            scope.add(node, wires)
+        made, nodes, whole = self.follow(scope)
+        if whole:
+            nodes += [self._never(scope, node, because) for node, because in self.batch.steps.left_out]
+            try:
+                output = scope.result(self.batch.steps.output)
+                text = json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+                return Done(item.index, tuple(nodes), text)
+            except (RealmError, ValueError):
+                pass  # The run says what is wrong with it.
+        return Left(item.index, made)
+
+    def follow(self, scope: Scope) -> tuple[dict[str, Made], list[DecidedNode], bool]:
+        """Decide and run the nodes of a scope, until one is not for a worker to decide: the attempts made, the nodes
+        decided, and whether that is all there is to say of them."""
+        made: dict[str, Made] = {}
+        nodes: list[DecidedNode] = []
+        plain = True
+        for handle in scope.handles.values():
+            if handle.decided.is_set():
+                continue
+            try:
+                verdict = verdict_of(handle, scope.incoming[handle.node.id])
+                call = call_of(handle, verdict) if verdict.runs else None
+            except RealmError:
+                return made, nodes, False
+            if call is None:
+                handle.status, handle.reason = NodeStatus.SKIPPED, verdict.reason
+                nodes.append(self._skipped(handle, datetime.now(UTC)))
+            else:
+                call = replace(call, gpu=self.batch.gpu)
+                self.wake = lambda call=call: cancel(call.execution_key, call.attempt)
+                outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()))
+                made[handle.key] = Made(call.parameters, call.input, outcome)
+                if not outcome.ok or NOTE in outcome.notes or self.canceled.is_set():
+                    return made, nodes, False
+                plain = plain and not speaks(outcome.output)
+                handle.status, handle.output = NodeStatus.COMPLETED, outcome.output
+                nodes.append(self._completed(handle, call, outcome))
+            handle.decided.set()
+        return made, nodes, plain
+
+    def _completed(self, handle: Handle, call: NodeCall, outcome: NodeOutcome) -> DecidedNode:
+        return DecidedNode(
+            node_id=handle.key,
+            node_type=handle.node.type,
+            iteration=handle.scope.iteration,
+            status=NodeStatus.COMPLETED,
+            started_at=datetime.fromisoformat(outcome.started_at),
+            completed_at=datetime.fromisoformat(outcome.completed_at),
+            execution_key=call.execution_key,
+            input=call.input,
+            output=outcome.output,
+            max_retries=self._most[handle.node.id],
+            worker=outcome.worker,
+            device=outcome.device,
+            resource_usage=outcome.resource_usage,
+            notes=outcome.notes,
+            files=file_references(outcome.output),
+        )
+
+    def _skipped(self, handle: Handle, at: datetime) -> DecidedNode:
+        return DecidedNode(
+            node_id=handle.key,
+            node_type=handle.node.type,
+            iteration=handle.scope.iteration,
+            status=NodeStatus.SKIPPED,
+            started_at=at,
+            completed_at=at,
+            reason=handle.reason,
+        )
+
+    def _never(self, scope: Scope, node: Node, because: str) -> DecidedNode:
+        handle = Handle(node, scope)
+        handle.reason = because
+        return self._skipped(handle, datetime.now(UTC))
+
+
+class _ItemScope(Scope):
+    """The scope of one item, on a worker."""
+
+    def __init__(self, outer: Scope, prefix: str, item: Item) -> None:
+        super().__init__(outer.run, outer.engine, names=item.names, given=item.given)
+        self.parent = outer
+        self.prefix, self.iteration = prefix, item.iteration
+
+    def add(self, node: Node, wires: Iterable[Any]) -> None:
+        """A node, after its sources."""
+        handle = self.handles[node.id] = Handle(node, self)
+        incoming = tuple(
+            Edge(self.handles[wire.source], wire.when, wire.mapping, wire.on_error) for wire in wires
+        )
+        self.incoming[handle.node.id] = incoming
+        for edge in incoming:
+            self.outgoing.setdefault(edge.source.node.id, []).append(edge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Env:
+    settings: Settings
+    roots: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """As much of a run as deciding takes."""
+
+    names: Mapping[str, Any]
+    instance_id: str
+    env: _Env
+    undone: Mapping[Any, Any] = field(default_factory=dict)
+
+
+def _outer(batch: Batch) -> Scope:
+    """A scope that holds the outputs from around."""
+    configured = settings().model_copy(update={"max_payload_bytes": batch.max_payload_bytes})
+    env = _Env(configured, tuple(Path(root) for root in batch.roots))
+    run = _Run(batch.around.names, batch.instance_id, env)
+    scope = Scope(cast("Any", run), LocalEngine())
+    for node_id, output in batch.around.outputs.items():
+        handle = scope.handles[node_id] = Handle(Node(node_id, ""), scope)
+        handle.status, handle.output = NodeStatus.COMPLETED, output
+        handle.decided.set()
+    return scope
