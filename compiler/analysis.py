@@ -21,6 +21,7 @@ from .model import Definition
 from .scopes import Scope, build_scopes
 
 if TYPE_CHECKING:
+    from .source import Loaded
     from .verify.pool import Pool
 
 _MOST = 1000
@@ -104,37 +105,35 @@ def analyze(
     """
     from ..tasks.registry import registry as installed
     from .library import Folder
-    from .source import load
 
-    loaded = load(path, text=text)
-    file = None if path is None else os.fspath(path)
-    if loaded.document is None:
-        return Analysis(file, loaded.text, None, None, None, in_order(loaded.diagnostics), registry)
     if library is None:
-        library = Folder(os.path.dirname(file or "") or ".")
+        library = Folder(os.path.dirname(os.fspath(path or "")) or ".")
     types = registry if registry is not None else installed()
-    return analyze_document(loaded.document, loaded.diagnostics, dialect, types, library, (), pool)
+    return analyze_part(path, text, dialect, types, library, (), pool)
 
 
-def analyze_document(
-    source: Document,
-    found: tuple[Diagnostic, ...],
+def analyze_part(
+    path: str | os.PathLike[str] | None,
+    text: str | bytes | None,
     dialect: str | None,
     types: Registry,
     library: Library,
     around: tuple[str, ...],
     pool: Pool | None = None,
 ) -> Analysis:
-    """Analyse a loaded document. ``found`` are its loader's findings, ``around`` the names of the workflows of which it
-    is a part, outermost first."""
+    """Analyse a definition that is a part of others: ``around`` are the names of these, outermost first."""
     from .checks import Subject, check
-    from .dialects import rewrite
     from .expressions.outputs import Outputs
+    from .source import load
     from .subworkflows import subworkflows
     from .validate import validate
 
-    document, rewriting = rewrite(source, dialect, types)
+    document, source, found, rewriting = _canonical(load(path, text=text), dialect, types)
+    file = None if path is None else os.fspath(path)
+    if document is None:
+        return Analysis(file, source, None, None, None, in_order(found), types)
     valid = validate(document)
+    del document  # What the author wrote is needed no more; of a large definition it is a good part of all.
     found = (*found, *rewriting, *valid.diagnostics)
     scope = build_scopes(valid.document, types)
     inner, lost = subworkflows(valid.document, scope, types, library, around)
@@ -147,8 +146,8 @@ def analyze_document(
     wrong_form = any(d.severity == "error" for d in rewriting)
     definition = None if wrong_form else valid.definition
     return Analysis(
-        source.file,
-        source.text,
+        file,
+        source,
         valid.document,
         definition,
         scope if scope.graph.nodes else None,
@@ -156,6 +155,18 @@ def analyze_document(
         types,
         inner,
     )
+
+
+def _canonical(
+    loaded: Loaded, dialect: str | None, types: Registry
+) -> tuple[Document | None, str, tuple[Diagnostic, ...], tuple[Diagnostic, ...]]:
+    """The canonical document, if it can be read, the text, what the loader found, and what the rewriting did."""
+    from .dialects import rewrite
+
+    if loaded.document is None:
+        return None, loaded.text, loaded.diagnostics, ()
+    document, rewriting = rewrite(loaded.document, dialect, types)
+    return document, loaded.text, loaded.diagnostics, rewriting
 
 
 def _enough(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:

@@ -20,6 +20,7 @@ _SHIFT = 32
 _LONGEST = 1000
 """Characters of a message."""
 _BREAK = re.compile(r"\r\n|\r|\n")
+_NO_NAMES: Mapping[str, str | Path | None] = {}
 
 
 class Span(NamedTuple):
@@ -87,7 +88,8 @@ class MapMark:
     """The marks of a mapping: its own span, its keys' spans and its values' marks.
 
     ``origin`` is the author's path where it differs from the place in the tree; ``names`` gives the author's
-    key (or path from there) for a key that was renamed, ``None`` for one that the author did not write.
+    key (or path from there) for a key that was renamed, ``None`` for one that the author did not write. It may be
+    shared with other marks, and is replaced, never changed.
     """
 
     __slots__ = ("children", "keys", "names", "origin", "span")
@@ -104,11 +106,11 @@ class MapMark:
         self.keys = {} if keys is None else keys
         self.children = {} if children is None else children
         self.origin = origin
-        self.names: Mapping[str, str | Path | None] = names or {}
+        self.names = names or _NO_NAMES
 
     def copy(self) -> MapMark:
         """A copy whose keys can be changed; the values' marks are shared."""
-        return MapMark(self.span, dict(self.keys), dict(self.children), self.origin, dict(self.names))
+        return MapMark(self.span, dict(self.keys), dict(self.children), self.origin, self.names)
 
 
 class SeqMark:

@@ -118,6 +118,8 @@ class _Composer:
         self.documents = 0
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, Mark, int]] = {}
+        self._words: dict[str, str] = {}
+        """The texts read so far: most stand in a definition many times, and are kept once."""
         self._values = 0
         self._aliased = 0
         self._handlers = {
@@ -156,12 +158,12 @@ class _Composer:
     def _scalar(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
         top = self._stack[-1] if self._stack else None
+        value = self._words.setdefault(event.value, event.value)
         if top is not None and top.key is None and isinstance(top.mark, MapMark):
-            self._key(top, event.value, pack(start, end), not event.style)
+            self._key(top, value, pack(start, end), not event.style)
             return
         if event.style in ("|", ">"):
             end = start + len(self.text[start:end].rstrip())
-        value = event.value
         if event.tag is not None:
             value = self._tagged(event, start, end)
         elif not event.style and (not value or value[0] in _SPECIAL):

@@ -106,15 +106,9 @@ class _Finder:
         self._input(analysis, path)
 
     def _analyse(self, source: Found) -> Analysis:
-        from .analysis import Analysis, analyze_document
-        from .source import load
+        from .analysis import analyze_part
 
-        loaded = load(source.file, text=source.text)
-        if loaded.document is None:
-            return Analysis(source.file, loaded.text, None, None, None, loaded.diagnostics, self.registry)
-        return analyze_document(
-            loaded.document, loaded.diagnostics, None, self.registry, self.library, self.around
-        )
+        return analyze_part(source.file, source.text, None, self.registry, self.library, self.around)
 
     def _input(self, analysis: Analysis, path: Path) -> None:
         """Required inputs that an explicit ``input`` does not give, and names that the sub-workflow does not know."""

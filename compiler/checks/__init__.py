@@ -88,8 +88,10 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def _check(subject: Subject) -> Iterator[Diagnostic]:
+    whole = replace(subject)  # What these share, the nets above all, goes with it when they are done.
     for one in DEFINITION_CHECKS:
-        yield from one(subject)
+        yield from one(whole)
+    del whole
     for scope in subject.scope.walk():
         of_scope = replace(subject, scope=scope)
         for one in CHECKS:

@@ -38,6 +38,7 @@ def edge_types(subject: Subject) -> Iterator[Diagnostic]:
     if subject.outputs is None or subject.graph.dangling or subject.graph.cycles or subject.unnamed:
         return
     pairs: list[_Pair] = []
+    tops: dict[int, Mapping[str, Shape]] = {}
     for node in subject.graph.nodes:
         incoming = subject.graph.incoming(node.id)
         for edge in incoming:
@@ -50,7 +51,7 @@ def edge_types(subject: Subject) -> Iterator[Diagnostic]:
             continue
         for edge in incoming:
             yield from _unknown_targets(subject, edge, node_type)
-        supplied = [(edge, _supplied(subject, edge)) for edge in incoming]
+        supplied = [(edge, _supplied(subject, edge, tops)) for edge in incoming]
         for edge, fields in supplied:
             yield from _types(subject, edge, fields, node_type)
         pairs += _pairs(subject, node.id, node_type, supplied)
@@ -58,8 +59,9 @@ def edge_types(subject: Subject) -> Iterator[Diagnostic]:
         yield from _twice(subject, pairs)
 
 
-def _supplied(subject: Subject, edge: Edge) -> Mapping[str, Shape]:
-    """The top fields that an edge brings, each with its shape, as far as they are known."""
+def _supplied(subject: Subject, edge: Edge, tops: dict[int, Mapping[str, Shape]]) -> Mapping[str, Shape]:
+    """The top fields that an edge brings, each with its shape, as far as they are known. ``tops`` has those of whole
+    outputs that were asked for before: most nodes of a definition are of few types."""
     from ..expressions.shapes import ANYTHING, Shape
 
     assert subject.outputs is not None
@@ -68,10 +70,11 @@ def _supplied(subject: Subject, edge: Edge) -> Mapping[str, Shape]:
     if edge.mapping is not None:
         plain = {str(target): value for target, value in edge.mapping.items() if "." not in str(target)}
         return {target: _mapped(subject, output, value) for target, value in plain.items()}
-    if output.cel_type == "list":
-        return {"items": output}
-    steps = ((name, output.step(name)) for name in output.fields)
-    return {name: step for name, step in steps if isinstance(step, Shape)}
+    if (found := tops.get(id(output))) is None:
+        steps = ((name, output.step(name)) for name in output.fields)
+        fields = {name: step for name, step in steps if isinstance(step, Shape)}
+        found = tops[id(output)] = {"items": output} if output.cel_type == "list" else fields
+    return found
 
 
 def _mapped(subject: Subject, output: Shape, value: Any) -> Shape:

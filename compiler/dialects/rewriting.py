@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..diagnostics import Diagnostic, Path
@@ -106,9 +107,15 @@ class Draft:
                 keys={key: span_of(mark) for key, (_, mark, _) in ends.items()},
                 children={key: mark for key, (_, mark, _) in ends.items()},
                 origin=origin,
-                names={key: name for key, (_, _, name) in ends.items()},
+                names=_names(tuple((key, name) for key, (_, _, name) in ends.items())),
             )
         )
+
+
+@lru_cache(maxsize=256)
+def _names(pairs: tuple[tuple[str, str | None], ...]) -> Mapping[str, str | Path | None]:
+    """The one mapping of these pairs, for all marks that have them."""
+    return dict(pairs)
 
 
 def drop(tree: dict[str, Any], mark: MapMark, key: str) -> None:

@@ -82,6 +82,7 @@ class _Checker:
         self.outputs = outputs
         self.places = Places(document.text)
         self.by_id = outputs.reach(scope)
+        self.ids = tuple(self.by_id)
         self.shapes = outputs.names(scope)
         value = document.value(scope.path)
         own = scope.owner is None
@@ -201,7 +202,7 @@ class _Checker:
         names = (*self.scope.readable, *reader.names)
         checked = typecheck(hole.expression, shape, self.by_id, names=names, condition=condition)
         if not any(finding.severity == "error" for finding in (*found, *checked)):
-            checked += operands(hole.expression, shape, tuple(self.by_id), names)
+            checked += operands(hole.expression, shape, self.ids, names)
         # What a name that is wrong would have been is not known: its uses are not judged beside it.
         lost = any(finding.kind == "node" for finding in found)
         found += [finding for finding in checked if not (lost and finding.kind in ("type", "condition"))]

@@ -9,7 +9,7 @@ from typing import Any
 
 from .engine import CACHED, compile_expression
 from .errors import ExpressionError
-from .tokens import MAX_EXPRESSION, string_end
+from .tokens import MAX_EXPRESSION, name_end, string_end
 from .values import kind_of, text_of
 
 MAX_HOLES = 1000
@@ -88,8 +88,7 @@ def _closing(text: str, opening: int) -> int:
             continue
         # A name before a quote, as in `x'`, is no prefix of a string; step over names as a whole.
         if character.isidentifier():
-            while position < len(text) and ("a" + text[position]).isidentifier():
-                position += 1
+            position = name_end(text, position)
             continue
         if character == "{":
             depth += 1

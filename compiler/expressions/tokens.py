@@ -14,6 +14,7 @@ MAX_EXPRESSION = 10_000
 Kind = Literal["name", "number", "string", "operator", "end"]
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRING = re.compile(r"(?:[rR][bB]?|[bB][rR]?)?(?='''|\"\"\"|'|\")")
 _OPERATORS = (
     "===",
@@ -33,6 +34,7 @@ _OPERATORS = (
     "?.",
     "??",
 )
+_OPERATOR = re.compile("|".join(map(re.escape, _OPERATORS)))
 _SINGLE = frozenset("+-*/%<>!?:.,()[]{}=&|")
 _FULL_WIDTH = {
     "（": "(", "）": ")", "，": ",", "：": ":", "！": "!", "＝": "=", "＞": ">", "＜": "<", "＋": "+", "－": "-",
@@ -95,7 +97,7 @@ def tokenize(expression: str) -> list[Token]:
 def string_end(text: str, start: int) -> int | None:
     """Where the string literal that begins at ``start`` ends; ``start`` itself where none begins, ``None`` if it
     never ends."""
-    if (match := _STRING.match(text, start)) is None:
+    if text[start : start + 1] not in "'\"rRbB" or (match := _STRING.match(text, start)) is None:
         return start
     prefix, opening = match.group(), match.end()
     quote = text[opening : opening + 3]
@@ -112,6 +114,15 @@ def string_end(text: str, start: int) -> int | None:
         else:
             position += 1
     return None
+
+
+def name_end(text: str, start: int) -> int:
+    """Where the name ends that begins at ``start``."""
+    plain = _NAME.match(text, start)
+    end = start + 1 if plain is None else plain.end()
+    while end < len(text) and ("a" + text[end]).isidentifier():
+        end += 1
+    return end
 
 
 def is_name(text: str) -> bool:
@@ -132,9 +143,7 @@ def _token(text: str, start: int) -> Token:
         return Token("string", text[start:end], start, end)
     character = text[start]
     if character.isidentifier():
-        end = start + 1
-        while end < len(text) and ("a" + text[end]).isidentifier():
-            end += 1
+        end = name_end(text, start)
         return Token("name", text[start:end], start, end)
     if character == "`":
         end = text.find("`", start + 1)
@@ -142,9 +151,8 @@ def _token(text: str, start: int) -> Token:
             return Token("name", text[start + 1 : end], start, end + 1)
     if match := _NUMBER.match(text, start):
         return Token("number", match.group(), start, match.end())
-    operator = next((op for op in _OPERATORS if text.startswith(op, start)), None)
-    if operator is None and character in _SINGLE:
-        operator = character
+    found = _OPERATOR.match(text, start)
+    operator = found.group() if found else character if character in _SINGLE else None
     if operator is None:
         raise _unexpected(text, start)
     return Token("operator", operator, start, start + len(operator))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from ...expressions.errors import ExpressionError
 from ...expressions.parser import parse
 from ...expressions.syntax import Call, Chain, Literal, Node, references, walk
 from ...expressions.templates import condition_of
+from .plain import Plain, plain
 from .uses import Uses
 
 _VOLATILE = frozenset({"now", "uuid"})
@@ -32,9 +33,13 @@ class Condition:
     numbers: tuple[float, ...]
     strings: tuple[str, ...]
     volatile: bool
+    plain: Plain | None = field(default=None, compare=False)
+    """Its outcome without CEL, where that is certain."""
 
     def outcome(self, scope: Mapping[str, Any]) -> bool | None:
         """What evaluation makes of it: true, false, or ``None`` for an error or another type."""
+        if self.plain is not None and (certain := self.plain(scope)) is not None:
+            return certain
         try:
             value = compile_expression(self.text).evaluate(scope)
         except ExpressionError:
@@ -47,8 +52,9 @@ def read(text: str) -> Condition | None:
     """The condition that ``text`` says, with or without braces; ``None`` where it is none, which others report."""
     try:
         expression = condition_of(text).expression
-        compile_expression(expression)
         tree = parse(expression)
+        if (certain := plain(tree)) is None:
+            compile_expression(expression)  # What CEL refuses is no condition; a plain one it takes.
     except ExpressionError:
         return None
     chains = tuple(dict.fromkeys(chain for chain, _ in references(tree)))
@@ -61,6 +67,7 @@ def read(text: str) -> Condition | None:
         tuple(dict.fromkeys(v for v in constants if isinstance(v, int | float) and not isinstance(v, bool))),
         tuple(dict.fromkeys(value for value in constants if isinstance(value, str))),
         any(isinstance(node, Call) and node.function in _VOLATILE for node in walk(tree)),
+        certain,
     )
 
 

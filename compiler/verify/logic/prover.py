@@ -37,7 +37,8 @@ class Answer:
 
 @dataclass(slots=True)
 class Budget:
-    """What may still be spent on one graph: proofs, and evaluations of conditions; and where the proofs are made."""
+    """What may still be spent on one graph: proofs, and evaluations of conditions (plain ones count together as one);
+    and where the proofs are made."""
 
     proofs: int = 400
     trials: int = 40_000
@@ -121,8 +122,9 @@ class Prover:
         for condition in used:
             for chain in condition.chains:
                 readers.setdefault(self.canonical(chain), []).append(condition)
+        costly = sum(condition.plain is None for condition in used)
         for assignment in assignments(domains, readers):
-            self.budget.trials -= len(used)
+            self.budget.trials -= 1 + costly
             if self.confirms(formula, assignment):
                 return assignment
         return None
