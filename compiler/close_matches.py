@@ -12,6 +12,9 @@ _WORD = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _QUESTION = re.compile(rf"did you mean (?:{_WORD.pattern})(?: or (?:{_WORD.pattern}))*\?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
+_SHORTEST = 4
+"""Letters of a word of which another one can be told to be a slip."""
+
 
 def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
     """The one known word that ``word`` most likely means, or ``None``.
@@ -24,7 +27,7 @@ def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None 
     'type'
     """
     words = tuple(known)
-    plain = _CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_")
+    plain = _plain(word)
     for candidate in words:
         if candidate.lower().replace("-", "_") == plain:
             return candidate
@@ -47,6 +50,21 @@ def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str | None:
     return f"did you mean {' or '.join(map(repr, found))}?" if found else None
 
 
+def slip_of(word: str, known: Iterable[str]) -> str | None:
+    """The one known word of which ``word`` surely is a slip, or ``None``: spelt the same but for case and hyphens, or
+    with one letter wrong, missing, too many or in its neighbour's place. What may well be a word of its own is none: a
+    short one, a plural, another number.
+
+    >>> slip_of("totla", ["total", "label"]), slip_of("chargedAt", ["charged_at"])
+    ('total', 'charged_at')
+    >>> slip_of("items", ["item"]), slip_of("line_1", ["line_2"]), slip_of("id", ["ie"])
+    (None, None, None)
+    """
+    plain = _plain(word)
+    found = [one for one in known if (other := _plain(one)) == plain or _is_slip(plain, other)]
+    return found[0] if len(found) == 1 else None
+
+
 def suggestions(hint: str | None) -> tuple[str, ...]:
     """The words that a hint of :func:`did_you_mean` asks about, best first; the inverse of it.
 
@@ -67,6 +85,25 @@ def listed(words: Iterable[str], limit: int = 12) -> str:
     """
     all_words = list(words)
     return ", ".join(all_words[:limit]) + (", …" if len(all_words) > limit else "")
+
+
+def _plain(word: str) -> str:
+    return _CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_")
+
+
+def _is_slip(word: str, other: str) -> bool:
+    start = 0
+    while start < min(len(word), len(other)) and word[start] == other[start]:
+        start += 1
+    end = 0
+    while end < min(len(word), len(other)) - start and word[-1 - end] == other[-1 - end]:
+        end += 1
+    wrong, right = word[start : len(word) - end], other[start : len(other) - end]
+    if min(len(word), len(other)) < _SHORTEST or any(letter.isdigit() for letter in wrong + right):
+        return False
+    if wrong + right == "s" and not end:
+        return False
+    return max(len(wrong), len(right)) == 1 or (len(wrong) == 2 and wrong == right[::-1])
 
 
 def _matches(word: str, known: tuple[str, ...], limit: int) -> list[str]:

@@ -2,7 +2,8 @@
 
 A step reads a key from the last step before it that writes it; where several may have (they are in branches), from
 the first of them, latest first, that did. What is no key of the state, no step and no name of ours is a field of the
-event that started the workflow, and of the instance's input where a person started it.
+event that started the workflow, and of the instance's input where a person started it. Where such a name is a slip of
+a key, and nothing says that the event has such a field, that is told.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-from ..close_matches import did_you_mean
-from .phrase import Parts, Rename, Unknown
+from ..close_matches import did_you_mean, slip_of
+from .phrase import Doubt, Parts, Rename, Unknown
 from .phrases import field
 from .task_names import TaskNames
 
@@ -50,12 +51,19 @@ class State:
             order = list(self._before)  # the graph's check says so
         self._rank = {step: rank for rank, step in enumerate(order)}
         self._ancestors: dict[str, set[str]] = {}
+        self._slips: dict[str, str | None] = {}
         self.odd_keys = [key for key in self._writes if not key.isidentifier()]
 
     @property
     def keys(self) -> Collection[str]:
         """Every key that a step writes."""
         return self._writes.keys()
+
+    def meant(self, name: str) -> str | None:
+        """The key of which ``name``, which is none, is a slip."""
+        if name not in self._slips:
+            self._slips[name] = slip_of(name, self._writes)
+        return self._slips[name]
 
     def writers(self, key: str, reader: str | None) -> list[Write]:
         """The writes of a key that come before a reader, the latest first; without a reader all of them."""
@@ -85,6 +93,8 @@ class StateNames:
     tasks: TaskNames
     state: State
     reader: str | None = None
+    of_event: frozenset[str] = frozenset()
+    """The fields that the event is known to have: a name of one of them is no slip."""
 
     def reading(self, reader: str, own: Mapping[str, str] | None = None) -> StateNames:
         """The same for the texts of a step, which read its inputs by name."""
@@ -110,7 +120,19 @@ class StateNames:
             return self.tasks("tasks", parts)
         if root in self.tasks.tasks or root == "workflow" or self.tasks(root, parts) is None:
             return self.tasks(root, parts)
-        return Rename(_event_field((root, *parts)), len(parts))
+        return Rename(_event_field((root, *parts)), len(parts), self._doubt(root))
+
+    def _doubt(self, name: str) -> Doubt | None:
+        """What is said of a field of the event whose name is a slip of one that the step can read."""
+        if name in self.of_event:
+            return None
+        own = slip_of(name, self.tasks.own)
+        meant = own or self.state.meant(name)
+        if meant is None or not (own or self.state.writers(meant, self.reader)):
+            return None
+        what = "an input of this step" if own else "a key of the state"
+        message = f"{name!r} reads a field of the event, and {meant!r} is {what}"
+        return Doubt(message, f"did you mean {meant!r}? A field of the event is written event.{name}")
 
     def text(self, key: str) -> str | Unknown:
         """The expression that reads a key of the state."""

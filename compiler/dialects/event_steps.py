@@ -13,6 +13,7 @@ otherwise.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ _STEP_SYNONYMS = {
     "step_type": "type", "inputs": "input_mapping", "input": "input_mapping", "outputs": "output_mapping",
     "output": "output_mapping", "next": "next_steps", "parameters": "config", "compensate_with": "compensation",
 }  # fmt: skip
+_READ_OF_EVENT = re.compile(r"\b(?:trigger_event|event|trigger)\.(?:(?:data|payload)\.)?(\w+)")
 _EVENT_TIMEOUT = "30s"
 _KINDS: dict[str, Outputs] = {
     "PUBLISH_EVENT": Outputs(
@@ -107,7 +109,11 @@ def rewrite(document: Document) -> tuple[Document, tuple[Diagnostic, ...]]:
         [write for step in steps for write in _writes(draft, step)],
     )
     tasks = TaskNames({step.own.value: _outputs(step) for step in steps}, what="step")
-    writer = _Writer(draft, StateNames(tasks, state), Services(draft, fields.take("services", dict)))
+    writer = _Writer(
+        draft,
+        StateNames(tasks, state, of_event=_of_event(document)),
+        Services(draft, fields.take("services", dict)),
+    )
     if not steps:
         if given is not None:
             draft.report("MR210", "a workflow without steps", given.path, hint="add a step", key=True)
@@ -135,6 +141,17 @@ def _read(draft: Draft, entry: Entry, number: int) -> _Step:
                 message = f"'next_steps' takes step ids, not {json_kind(one.value)}"
                 draft.report("MR112", message, one.path, hint="write next_steps: [step-id]")
     return step
+
+
+def _of_event(document: Document) -> frozenset[str]:
+    """The fields that the event has by what the author says of it: in a schema, in a filter, or by reading them as its
+    own."""
+    tree = document.tree
+    schema = next((tree[key] for key in ("input_schema", "input", "inputs") if key in tree), None)
+    fields = schema.get("properties") if isinstance(schema, dict) else None
+    chosen = tree.get("event_filter")
+    listed = [*(fields if isinstance(fields, dict) else ()), *(chosen if isinstance(chosen, dict) else ())]
+    return frozenset({*(name.split(".")[0] for name in listed), *_READ_OF_EVENT.findall(document.text)})
 
 
 def _kind(said: str) -> str:

@@ -19,11 +19,19 @@ class Problem(NamedTuple):
     end: int
 
 
+class Doubt(NamedTuple):
+    """What is said of a root that reads something, though probably not what was meant."""
+
+    message: str
+    hint: str
+
+
 class Rename(NamedTuple):
     """The root of a reference and the ``parts`` parts after it read ``text`` in canonical spelling."""
 
     text: str
     parts: int = 0
+    doubt: Doubt | None = None
 
 
 class Unknown(NamedTuple):
@@ -46,12 +54,14 @@ def unchanged(root: str, parts: Parts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A text in canonical spelling; ``problems`` are at places of the text as ``written``."""
+    """A text in canonical spelling; ``problems`` are at places of the text as ``written``, and so are ``doubts``, with
+    which it means something all the same."""
 
     text: str
     written: str
     stretches: tuple[Stretch, ...]
     problems: tuple[Problem, ...] = ()
+    doubts: tuple[Problem, ...] = ()
 
     def braced(self) -> Phrase:
         """The phrase as a template: ``{{ text }}``."""
@@ -79,6 +89,7 @@ class PhraseWriter:
         self.length = 0
         self.stretches: list[Stretch] = []
         self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
 
     def keep(self, start: int, end: int) -> None:
         """Take the characters from ``start`` to ``end`` as they are."""
@@ -90,16 +101,19 @@ class PhraseWriter:
         if text:
             self._add(text, Stretch(self.length, start, end))
 
-    def resolve(self, found: Rename | Unknown, start: int, end: int) -> None:
-        """Write what became of the reference from ``start`` to ``end``."""
+    def resolve(self, found: Rename | Unknown, start: int, end: int, root_end: int) -> None:
+        """Write what became of the reference from ``start`` to ``end``, whose root ends at ``root_end``."""
         if isinstance(found, Rename):
             self.put(found.text, start, end)
+            if found.doubt is not None:
+                self.doubts.append(Problem("MR302", *found.doubt, start, root_end))
         else:
             self.problems.append(Problem(found.code, found.message, found.hint, start, end))
 
     def done(self) -> Phrase:
         """The phrase."""
-        return Phrase("".join(self.pieces), self.written, tuple(self.stretches), tuple(self.problems))
+        text, problems, doubts = "".join(self.pieces), tuple(self.problems), tuple(self.doubts)
+        return Phrase(text, self.written, tuple(self.stretches), problems, doubts)
 
     def _add(self, text: str, stretch: Stretch) -> None:
         self.pieces.append(text)

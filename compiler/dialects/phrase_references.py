@@ -50,7 +50,8 @@ def write_expression(
         last = index
         if index in renamed:
             last, found = renamed[index]
-            writer.resolve(found, offset + token.start, offset + cursor.tokens[last].end)
+            end = offset + cursor.tokens[last].end
+            writer.resolve(found, offset + token.start, end, offset + token.end)
         else:
             writer.keep(offset + token.start, offset + token.end)
         position, index = cursor.tokens[last].end, last + 1

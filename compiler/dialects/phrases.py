@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..diagnostics import Path
+from ..diagnostics import Path, Severity
 from ..document import MapMark, Mark, SeqMark, span_of
 from ..expressions.check import CODES
 from ..expressions.errors import ExpressionError
@@ -98,10 +98,16 @@ class Phrases:
     def _taken(
         self, phrase: Phrase, mark: Mark, origin: Path, otherwise: str = "{{ null }}"
     ) -> tuple[str, Mark]:
-        for code, message, hint, start, end in phrase.problems:
-            self.draft.diagnostics.append(
-                self.draft.document.report(code, message, origin, hint=hint, within=(start, end))
-            )
+        said: tuple[tuple[Severity, tuple[Problem, ...]], ...] = (
+            ("error", phrase.problems), ("warning", phrase.doubts),
+        )  # fmt: skip
+        for severity, found in said:
+            for code, message, hint, start, end in found:
+                self.draft.diagnostics.append(
+                    self.draft.document.report(
+                        code, message, origin, hint=hint, severity=severity, within=(start, end)
+                    )
+                )
         if phrase.problems:
             return otherwise, span_of(mark)
         return phrase.text, phrase.mark(span_of(mark))
