@@ -150,12 +150,12 @@ def cancel(execution_key: str, attempt: int) -> bool:
     worker."""
     with _running_lock:
         running = _running.get((execution_key, attempt))
-        if running is None:
-            return False
-        running.canceled_at = monotonic()
-        running.canceled.set()
-        running.wake()
-        return True
+    if running is None:
+        return False
+    running.canceled_at = monotonic()
+    running.canceled.set()
+    running.wake()
+    return True
 
 
 class Running(Protocol):

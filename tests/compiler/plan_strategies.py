@@ -27,6 +27,12 @@ def definitions(draw, most=7):
 
 
 @st.composite
+def bodies(draw, most=5):
+    """The nodes and edges of a part without constructs in it."""
+    return draw(_parts("b", most, 0, []))
+
+
+@st.composite
 def _parts(draw, stem, most, depth, outer):
     """The nodes and edges of one scope. ``outer`` are the ids of nodes around it that are over when it begins."""
     kinds = draw(

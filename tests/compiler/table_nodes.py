@@ -23,7 +23,10 @@ class Anything(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-@node_type("table/outcome", version="1.0.0", resources=Resources(cpu_millis=0, memory_mb=0), where="flow")
+@node_type(
+    "table/outcome", version="1.0.0", idempotent=True,
+    resources=Resources(cpu_millis=0, memory_mb=0), where="flow",
+)  # fmt: skip
 async def outcome(parameters: Outcome, input: Anything, context) -> Anything:
     """Fail for good if the table says so; else give the input's names, its own, and what it has seen. A slow one ends
     after the quick ones beside it."""

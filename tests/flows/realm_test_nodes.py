@@ -208,3 +208,65 @@ def keep(parameters: Source, input: Anything, context) -> Anything:
     path = Path(parameters.path)
     stored = context.artifacts.put(path, name=path.name, media_type="application/json")
     return Anything(file=stored.model_dump(mode="json"))
+
+
+class Flaky(BaseModel):
+    ledger: str
+    line: str
+    bad: str
+    times: int = 1
+
+
+@node_type("test/flaky", version="1.0.0", idempotent=True)
+def flaky(parameters: Flaky, input: Anything, context) -> Noted:
+    """Write the line into the ledger; the first so many times that it is the bad one, fail."""
+    ledger = Path(parameters.ledger)
+    with ledger.open("a") as file:
+        file.write(f"{parameters.line}\n")
+    if (
+        parameters.line == parameters.bad
+        and ledger.read_text().split().count(parameters.bad) <= parameters.times
+    ):
+        raise RealmError(Code.TRANSIENT_ERROR, "it fails as asked")
+    return Noted(line=parameters.line)
+
+
+@node_type("test/patient", version="1.0.0", idempotent=True)
+def patient(parameters: Ledger, input: Anything, context) -> Number:
+    """Sleep in small steps, heeding cancellation."""
+    end = time.monotonic() + parameters.seconds
+    while (left := end - time.monotonic()) > 0:
+        context.check_canceled()
+        time.sleep(min(0.02, left))
+    return Number(value=parameters.seconds)
+
+
+class Numbered(BaseModel):
+    number: int
+
+
+@node_type("test/picture", version="1.0.0", idempotent=True)
+def picture(parameters: Numbered, input: Anything, context) -> Anything:
+    """Say that an original picture was found."""
+    original = {"name": f"{parameters.number}.jpg", "sha256": f"{parameters.number:064x}", "size": 1}
+    return Anything(original=original)
+
+
+@node_type("test/gpu-sum", version="1.0.0", idempotent=True, resources=Resources(gpu=Gpu.REQUIRED))
+def gpu_sum(parameters: Anything, input: Anything, context) -> Number:
+    """Nothing, on a GPU."""
+    return Number(value=0)
+
+
+@node_type("test/fatal", version="1.0.0", idempotent=True)
+def fatal(parameters: Flaky, input: Anything, context) -> Noted:
+    """Write the line into the ledger; the first so many times that it is the bad one, kill its own worker process."""
+    ledger = Path(parameters.ledger)
+    with ledger.open("a") as file:
+        file.write(f"{parameters.line}\n")
+    if (
+        parameters.line == parameters.bad
+        and ledger.read_text().split().count(parameters.bad) <= parameters.times
+    ):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Noted(line=parameters.line)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import dask
@@ -189,3 +190,42 @@ async def test_a_result_that_is_lost_with_its_worker_is_not_computed_again(
         )
     assert [key for key in keys if key.startswith("node:one")] == []
     assert len(ledger.read_text().splitlines()) == 2, "it began once and ended once"
+
+
+async def test_a_batch_whose_worker_dies_goes_again_without_what_was_journaled(env, tmp_path):
+    ledger = tmp_path / "ledger"
+    parameters = {"ledger": str(ledger), "line": "{{ string(item) }}", "bad": "17"}
+
+    def body(r):
+        r.start(node("one", "test/fatal", input={}, parameters=parameters))
+
+    items = {"items": list(range(40)), "batch_size": 10, "max_concurrent": 2}
+    each = node("each", "control/foreach", parameters=items)
+    result = await run(env, lambda r: r.start(each, body=body))
+    assert result["status"] == "completed"
+    assert [one["one"]["line"] for one in result["output"]["each"]] == [str(number) for number in range(40)]
+    assert result["rounds"] == {"each/one": {"completed": 40}}
+    ran = Counter(ledger.read_text().split())
+    assert ran["17"] == 2
+    assert max(ran.values()) <= 2
+    assert sum(ran.values()) <= 40 + 2 * 10  # The batches that were under way, at most.
+
+
+async def test_a_node_that_kills_every_worker_of_its_batch_is_held_responsible(env, tmp_path):
+    parameters = {
+        "ledger": str(tmp_path / "ledger"),
+        "line": "{{ string(item) }}",
+        "bad": "3",
+        "times": 99,
+    }
+
+    def body(r):
+        r.start(node("one", "test/fatal", input={}, parameters=parameters, retry=FAST))
+
+    items = {"items": list(range(8)), "batch_size": 8, "max_concurrent": 1, "on_item_error": "collect"}
+    each = node("each", "control/foreach", parameters=items)
+    result = await run(env, lambda r: r.start(each, body=body))
+    assert result["status"] == "completed"
+    outputs = result["output"]["each"]
+    assert "kills its workers" in outputs[3]["error"]["message"]
+    assert [one["one"]["line"] for one in outputs if "one" in one] == ["0", "1", "2", "4", "5", "6", "7"]
