@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.versions import highest, version_range
 from ..tasks.registry import Registry
 from .close_matches import closest, did_you_mean, listed
+from .constant_values import with_constants, with_origins
 from .diagnostics import Diagnostic, Path
 from .document import Document
 from .library import UNVERSIONED, Found, Library
@@ -145,8 +146,9 @@ class _Finder:
                 )
             )
         for name in given.keys() & known.keys():
-            if isinstance(known[name], dict) and "{{" not in str(given[name]):
-                self._literal(given[name], known[name], schema, (*where, name))
+            value = with_constants(self.document, None, given[name])
+            if isinstance(known[name], dict) and "{{" not in str(value):
+                self._literal(value, known[name], schema, (*where, name))
 
     def _literal(self, value: Any, property: dict[str, Any], schema: Mapping[str, Any], where: Path) -> None:
         """A value that the sub-workflow's schema refuses."""
@@ -155,6 +157,9 @@ class _Finder:
 
         whole = {**property, "$defs": schema.get("$defs", {})}
         error = best_match(Draft202012Validator(whole).iter_errors(value))
+        written = self.document.value(where)
+        if error is not None and error.validator == "type" and written is not value and not error.path:
+            return  # The check of templates' types says so.
         if error is not None:
             place = (*where, *error.absolute_path)
             message = f"the sub-workflow refuses the input {where[-1]!r}: {error.message[:120]}"
@@ -163,7 +168,12 @@ class _Finder:
                 f"it takes {', '.join(f'{key} {value}' for key, value in wanted.items())}" if wanted else None
             )
             self.diagnostics.append(
-                self.document.report("MR122", message, place, hint=hint or "see its input schema")
+                self.document.report(
+                    "MR122",
+                    message,
+                    place,
+                    hint=with_origins(self.document, hint or "see its input schema", written),
+                )
             )
 
     def _report(self, code: str, message: str, path: Path, key: str, hint: str | None) -> None:

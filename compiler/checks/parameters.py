@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from ...tasks.sdk import NodeType
 from ..close_matches import closest, listed
+from ..constant_values import with_constants, with_origins
 from ..diagnostics import Diagnostic, Path
 from ..explain import explain, fields_at, item_name, without_echoes
 from ..expressions.lookalikes import reads_something
@@ -21,7 +23,7 @@ def parameters(subject: Subject) -> Iterator[Diagnostic]:
     """Unknown, missing and wrong parameters, and literal parts of ``input`` that the node type refuses.
 
     A value with a template in it is only known when the node runs, so nothing is said about it; the literal
-    values beside it count.
+    values beside it count, and those that templates make of the definition's variables.
     """
     for path, node in subject.nodes():
         if (node_type := subject.node_type(node.get("type"))) is None:
@@ -62,6 +64,9 @@ def against(
 ) -> Iterator[Diagnostic]:
     """What ``model`` has against the mapping at ``where``: each value's first error; with ``only``, its keys'."""
     seen: set[Path] = set()
+    written = given
+    later = node_type.deferred if what == "parameter" else ()
+    given = with_constants(subject.document, subject.scope, written, tuple(later))
     for error in without_echoes(_errors(model, given), partial(_fields, model)):
         loc = _within(given, error)
         if loc in seen or (only is not None and (not loc or loc[0] not in only)):
@@ -77,7 +82,37 @@ def against(
             continue
         if error["type"] == "missing" and what == "input" and len(loc) == 1:
             continue  # the check of supplied fields says so
-        yield _finding(subject, node_type, model, error, loc, where, what)
+        found = _finding(subject, node_type, model, error, loc, where, what)
+        template = _template(written, given, loc)
+        if template is None or (error["type"] == "extra_forbidden" and len(template[0]) == len(loc)):
+            yield found
+        elif not _judged_by_type(subject, model, written, *template):
+            yield replace(found, hint=with_origins(subject.document, found.hint, template[1]))
+
+
+def _template(written: Any, given: Any, loc: Path) -> tuple[Path, Any] | None:
+    """Where the template stands that made the value at ``loc``, or a part of it, and the template."""
+    for depth, part in enumerate(loc):
+        if written is given:
+            return None
+        if isinstance(written, str):
+            return loc[:depth], written
+        if part not in written if isinstance(written, dict) else not isinstance(part, int):
+            return None  # the key is missing, or is none that it takes
+        written, given = written[part], given[part]
+    return None if written is given else (loc, written)
+
+
+def _judged_by_type(
+    subject: Subject, model: type[BaseModel], written: dict[str, Any], place: Path, template: Any
+) -> bool:
+    """Whether the check of templates' types says already that such a value does not fit."""
+    from .template_types import judged
+
+    if not place or not isinstance(template, str):
+        return False
+    found = judged(subject, model, written, place, template)[1]
+    return found is not None and found.verdict == "no"
 
 
 def _errors(model: type[BaseModel], given: dict[str, Any]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from ..constant_values import is_constant
 from ..diagnostics import Diagnostic, Path
 from ..document import walk_strings
 from .subject import Subject
@@ -73,6 +74,8 @@ def _mapping(
         what, found = judged(subject, model, given, place, text)
         if found is None or found.verdict == "yes":
             continue
+        if found.verdict == "rarely" and is_constant(subject.document, subject.scope, text):
+            continue  # Whether this one can, the check of parameters has tried.
         name = place[-1] if isinstance(place[-1], str) else place[0]
         message = f"{name!r} of {type_name} must be {found.wanted}, and this is {what}"
         rarely = found.verdict == "rarely"

@@ -228,3 +228,30 @@ def test_two_ids_that_are_one_name_in_expressions():
 def test_names_in_every_language():
     nodes = "  - {node_id: 预处理-01, type: test/make, next: [归档]}\n  - {node_id: 归档, type: test/use}\n"
     assert findings(nodes) == []
+
+
+CONSTANTS = """name: photos
+variables: {box: {format: webpp}, some: "{{ input.x }}"}
+triggers: [{type: manual}]
+nodes:
+  - {node_id: a, type: image/preprocess, parameters: {format: "%s"}}
+"""
+
+
+def test_a_constant_that_is_refused_says_where_its_variable_stands():
+    found = analyze("flow.yaml", text=CONSTANTS % "{{ vars.box.format }}").errors
+    assert [(one.code, one.path) for one in found] == [("MR122", "nodes[0].parameters.format")]
+    assert "vars.box.format stands at flow.yaml:2:27" in (found[0].hint or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ vars.some }}",
+        "{{ vars.missing }}",
+        "{{ default(input.f, vars.box.format) }}",
+        r"\\{{ vars.box.format }}",
+    ],
+)
+def test_what_is_no_constant_is_not_tried(text):
+    assert not [one for one in analyze("flow.yaml", text=CONSTANTS % text).errors if one.code == "MR122"]

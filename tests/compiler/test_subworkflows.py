@@ -13,7 +13,7 @@ from mirror_realm.store import Store
 LEAF = """
 name: leaf
 version: {version}
-input: {{type: object, required: [n], properties: {{n: {{type: number}}}}, additionalProperties: false}}
+input: {{type: object, required: [n], properties: {{n: {{type: number, maximum: 1000}}}}, additionalProperties: false}}
 variables: {{k: {k}}}
 nodes: [{{node_id: sum, type: control/set, parameters: {{values: {{n: "{{{{ input.n + vars.k }}}}"}}}}}}]
 output: {{n: "{{{{ nodes.sum.n }}}}", by: "{{{{ execution.workflow }}}}"}}
@@ -138,12 +138,16 @@ async def test_a_registered_workflow_can_be_named(folder, home):
         ('{n: "{{ nodes.s.number }}"}', None),
         ('{n: "{{ nodes.s.anything }}"}', None),
         ("{m: 3}", ("MR121", "m: 3")),
+        ('{n: "{{ vars.large }}"}', ("MR122", '"{{')),
+        ('{n: "{{ vars.k }}"}', None),
+        ('{n: "{{ vars.word }}"}', ("MR305", '"{{')),
     ],
 )
 def test_inputs_are_of_the_types_that_its_schema_has(folder, given, told):
     text = f"""
 name: outer
 input: {{type: object, properties: {{anything: {{}}}}}}
+variables: {{k: 3, large: 2000, word: three}}
 nodes:
   - node_id: s
     type: control/set
