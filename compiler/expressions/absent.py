@@ -46,7 +46,9 @@ def _absent(reference: Reference, index: int, part: str | int, step: Unknown) ->
     shown = reference.text(index)
     if step.kind != "a map":
         message = f"{shown} is {step.kind} and has no field {part!r}"
-        if part in ("length", "size", "count"):
+        if isinstance(part, int) and "list" in step.kind:
+            message, hint = f"{shown} is {step.kind} items and has no [{part}]", "the first item is [0]"
+        elif part in ("length", "size", "count"):
             hint = f"write size({shown})"
         elif step.kind == "a list":
             hint = f"write {shown}[0].{part}, or {shown}.map(x, x.{part})"

@@ -69,9 +69,18 @@ def or_failed(shape: Shape) -> Shape:
 
 
 def item_of(shape: Shape) -> Shape:
-    """The shape of the items of a list."""
-    found = shape.step(0) if shape.cel_type == "list" else ANYTHING
-    return found if isinstance(found, Shape) else ANYTHING
+    """The shape of the items of a list; anything, where they are not all alike."""
+    found = items_of(shape)
+    return found[0] if len(found) == 1 else ANYTHING
+
+
+def items_of(shape: Shape) -> tuple[Shape, ...]:
+    """The different shapes that the items of a list have, in the order of their places."""
+    if shape.cel_type != "list":
+        return (ANYTHING,)
+    behind = shape.step(len(shape.places))
+    found = (*shape.places, *([behind] if isinstance(behind, Shape) else ()))
+    return tuple(one for index, one in enumerate(found) if one not in found[:index]) or (ANYTHING,)
 
 
 def sole_hole(text: str) -> Hole | None:

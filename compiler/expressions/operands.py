@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from .absent import walk
-from .composed import item_of
+from .composed import items_of
 from .errors import ExpressionError
 from .functions import FUNCTIONS, MACROS
 from .parser import parse
 from .references import Reference
 from .shapes import ANYTHING, Shape
-from .syntax import Call, Chain, Method, Node, Select, chain_of, children
+from .syntax import Call, Chain, Conditional, Empty, Logic, Method, Node, Select, chain_of, children
+from .syntax import walk as walk_tree
 from .typecheck import Finding, typecheck
 
 Resolve = Callable[[Reference], Shape]
@@ -22,6 +23,11 @@ Resolve = Callable[[Reference], Shape]
 _SAME_ITEMS = frozenset({"filter", "sort", "distinct"})
 """What gives a list of the same items as the one it takes."""
 _OR_ELSE = frozenset({"default", "coalesce"})
+_ASKING = (Conditional, Logic, Empty)
+_ABSORBING = frozenset({"exists", "all"})
+"""The macros that one item decides, whatever is wrong with the others."""
+_MOST_SHAPES = 8
+"""Shapes of a list's items that are looked at."""
 _CONDITIONS = MACROS - {"map"}
 _IMPLEMENTED: Mapping[tuple[str, bool], Callable[..., Any]] = {
     (one.name, one.member): one.implementation for one in FUNCTIONS
@@ -67,10 +73,9 @@ class _Operands:
             shape = self._shape(node.operand)
             if wrong := _no_range(node.method, shape):
                 yield self._at_name(node, wrong, "read a list, or [x] for a list of one")
-            item = item_of(shape)
             for number, body in enumerate(node.arguments[1:]):
                 condition = node.method in _CONDITIONS or (len(node.arguments) == 3 and number == 0)
-                yield from self._body(body, variable, item, condition=condition)
+                yield from self._bodies(node, body, variable, shape, condition=condition)
             return
         if isinstance(node, Call | Method) and (wrong := self._refusal(node)):
             yield self._at_name(
@@ -78,6 +83,24 @@ class _Operands:
             )
         for child in children(node):
             yield from self.of(child)
+
+    def _bodies(
+        self, macro: Method, body: Node, variable: str, shape: Shape, *, condition: bool
+    ) -> Iterator[Finding]:
+        """The findings in a macro's body for each shape that the items of the list have. What is wrong for some of them
+        only is told where the macro needs all of them, and nothing looks at what the item is before."""
+        items = items_of(shape)
+        found = [list(self._body(body, variable, item, condition=condition)) for item in items[:_MOST_SHAPES]]
+        everywhere = set.intersection(*({_said(one) for one in findings} for findings in found))
+        yield from (one for one in found[0] if _said(one) in everywhere)
+        guarded = any(isinstance(part, _ASKING) or _asks(part) for part in walk_tree(body))
+        if guarded or macro.method in _ABSORBING or chain_of(macro.operand) is None:
+            return
+        for item, findings in zip(items, found, strict=False):
+            place = next((at for at, one in enumerate(shape.places) if one == item), shape.least)
+            for one in findings if place < shape.least else ():
+                if _said(one) not in everywhere:
+                    yield replace(one, message=f"{one.message}, where {variable} is item {place} of the list")
 
     def _body(self, body: Node, variable: str, item: Shape, *, condition: bool) -> Iterator[Finding]:
         """The findings in a macro's body, as in an expression whose scope has the variable too."""
@@ -144,6 +167,16 @@ class _Operands:
         after = node.operand.span[1] if isinstance(node, Method) else node.span[0]
         start = max(self.expression.find(name, after), after)
         return Finding("type", message, start, start + len(name), hint)
+
+
+def _said(finding: Finding) -> tuple[str, int | None]:
+    """What a finding says, and of which place; what is there instead may differ."""
+    return finding.message, finding.start
+
+
+def _asks(node: Node) -> bool:
+    """Whether it is a function that takes what may not be there, or tells what something is."""
+    return isinstance(node, Call) and node.function in ("has", "type", *_OR_ELSE)
 
 
 def _problem(implementation: Callable[..., Any], arguments: tuple[Any, ...]) -> str | None:

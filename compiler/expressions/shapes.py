@@ -69,17 +69,25 @@ class Shape:
         if kind == "object" or (kind is None and "properties" in schema):
             return self._field(schema, str(part))
         if kind == "array":
-            items = schema.get("items")
-            if isinstance(part, int):
-                return (
-                    self._under(items)
-                    if isinstance(items, dict) and "prefixItems" not in schema
-                    else ANYTHING
-                )
-            return Unknown((), "a list", True)
+            return self._item(schema, part) if isinstance(part, int) else Unknown((), "a list", True)
         if isinstance(kind, str) and kind in _TYPES:
             return Unknown((), _WORDS[_TYPES[kind]], True)
         return ANYTHING
+
+    @property
+    def places(self) -> tuple[Shape, ...]:
+        """The shapes of the items of a list whose first items have one each, by their places; none for other lists."""
+        schema = self._resolved() or {}
+        first = schema.get("prefixItems") if schema.get("type") == "array" else None
+        if not isinstance(first, list):
+            return ()
+        return tuple(self._under(one) if isinstance(one, dict) else ANYTHING for one in first)
+
+    @property
+    def least(self) -> int:
+        """How many items a list surely has."""
+        least = (self._resolved(nullable=False) or {}).get("minItems")
+        return least if type(least) is int else 0
 
     @property
     def cel_type(self) -> CelType:
@@ -114,6 +122,16 @@ class Shape:
             names if isinstance(names, list | dict) else ()
         )  # What else it is, the schema's own check tells.
         return frozenset(name for name in names if isinstance(name, str))
+
+    def _item(self, schema: Mapping[str, Any], index: int) -> Shape | Unknown:
+        first, others, most = self.places, schema.get("items"), schema.get("maxItems")
+        if index < len(first):
+            return first[index]
+        if others is False:
+            most = len(first)
+        if type(most) is int and index >= most:
+            return Unknown((), f"a list of at most {most}", True)
+        return self._under(others) if isinstance(others, dict) else ANYTHING
 
     def _field(self, schema: Mapping[str, Any], name: str) -> Shape | Unknown:
         properties = schema.get("properties")
