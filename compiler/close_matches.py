@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-_WORD = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-_QUESTION = re.compile(rf"did you mean (?:{_WORD.pattern})(?: or (?:{_WORD.pattern}))*\?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _SHORTEST = 4
 """Letters of a word of which another one can be told to be a slip."""
+
+
+class Hint(str):
+    """A hint that asks about words: what it says, and the ``words`` that were probably meant, best first. More text may
+    be added behind it."""
+
+    words: tuple[str, ...]
+
+    def __new__(cls, text: str, words: Iterable[str] = ()) -> Hint:
+        """``text``, which asks about ``words``."""
+        hint = super().__new__(cls, text)
+        hint.words = tuple(words)
+        return hint
+
+    def __add__(self, more: str) -> Hint:
+        """The hint and what is said behind it."""
+        return Hint(str(self) + more, self.words)
+
+
+def asked(*words: str) -> Hint:
+    """The question whether ``words`` were meant.
+
+    >>> hint = asked("enhance-01", "b") + " They are nodes"
+    >>> hint, hint.words
+    ("did you mean 'enhance-01' or 'b'? They are nodes", ('enhance-01', 'b'))
+    """
+    return Hint(f"did you mean {' or '.join(map(repr, words))}?", words)
+
+
+def words_of(hint: str | None) -> tuple[str, ...]:
+    """The words that a hint asks about; none, where it is only text."""
+    return hint.words if isinstance(hint, Hint) else ()
 
 
 def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
@@ -40,14 +69,14 @@ def closest(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None 
     return found[0] if found else None
 
 
-def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> Hint | None:
     """A question with the closest matches, best first, or ``None`` where nothing is close.
 
     >>> did_you_mean("enhance-1", ["enhance-01", "archive-01"])
     "did you mean 'enhance-01'?"
     """
     found = _matches(word[:128], tuple(known), limit)
-    return f"did you mean {' or '.join(map(repr, found))}?" if found else None
+    return asked(*found) if found else None
 
 
 def slip_of(word: str, known: Iterable[str]) -> str | None:
@@ -63,18 +92,6 @@ def slip_of(word: str, known: Iterable[str]) -> str | None:
     plain = _plain(word)
     found = [one for one in known if (other := _plain(one)) == plain or _is_slip(plain, other)]
     return found[0] if len(found) == 1 else None
-
-
-def suggestions(hint: str | None) -> tuple[str, ...]:
-    """The words that a hint of :func:`did_you_mean` asks about, best first; the inverse of it.
-
-    >>> suggestions("did you mean 'enhance-01' or 'b'?"), suggestions("add name: …")
-    (('enhance-01', 'b'), ())
-    """
-    question = _QUESTION.search(hint or "")
-    if question is None:
-        return ()
-    return tuple(ast.literal_eval(word) for word in _WORD.findall(question.group()))
 
 
 def listed(words: Iterable[str], limit: int = 12) -> str:

@@ -116,6 +116,7 @@ class Diagnostic:
 
     ``message`` says what is wrong, ``hint`` what to write instead. ``path`` names the value in the document
     as the author wrote it, such as ``nodes[1].next[0]``. ``line`` is ``None`` only where there is no text.
+    ``suggestions`` are the words that were probably meant at that place, best first, where the hint asks about some.
     """
 
     code: str
@@ -129,6 +130,7 @@ class Diagnostic:
     end_column: int | None = None
     path: str | None = None
     verdict: Verdict | None = None
+    suggestions: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -150,7 +152,8 @@ class Diagnostic:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; absent fields are left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        found = {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+        return found | ({"suggestions": list(self.suggestions)} if self.suggestions else {})
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""

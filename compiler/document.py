@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from .close_matches import words_of
 from .diagnostics import Diagnostic, Path, Severity, Verdict, format_path
 
 _SHIFT = 32
@@ -201,8 +202,10 @@ class Document:
         else:
             span = self._lines(*self._visible(place.mark))
         where = format_path(place.path) or None
-        message, hint = _short(message), hint and _short(hint)
-        return Diagnostic(code, severity, message, hint, self.file, *span, path=where, verdict=verdict)
+        words, message, hint = words_of(hint), _short(message), hint and _short(hint)
+        return Diagnostic(
+            code, severity, message, hint, self.file, *span, path=where, verdict=verdict, suggestions=words
+        )
 
     def report_at(
         self, code: str, message: str, start: int, end: int, *, hint: str | None = None
@@ -275,7 +278,7 @@ class Document:
 
 def _short(text: str) -> str:
     """A message without most of a very long name or value in it."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return str(text) if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def walk_strings(tree: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

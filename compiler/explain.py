@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel
 
 from ..core.errors import Code
-from .close_matches import closest, did_you_mean, listed
+from .close_matches import asked, closest, did_you_mean, listed
 from .diagnostics import Path
 
 MOST_GUESSES = 1000
@@ -91,7 +91,7 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
     if kind == "extra_forbidden":
         meant = error.get("meant") or closest(name, known)
         others = f"known are {listed(known, 24)}" if known else "remove it"
-        return Explained("MR111", f"unknown key {name!r}", f"did you mean {meant!r}?" if meant else others)
+        return Explained("MR111", f"unknown key {name!r}", asked(meant) if meant else others)
     if kind in _CUSTOM:
         code, hint = _CUSTOM[kind]
         return Explained(code, f"{subject}: {_shown(value)} is not {_article(kind)}", hint)
@@ -106,7 +106,7 @@ def explain(error: Mapping[str, Any], name: str, known: tuple[str, ...] = ()) ->
         return Explained(
             "MR113",
             f"{subject} cannot be {_shown(value)}",
-            f"{guess} It is {ways}" if guess else f"write {ways}",
+            guess + f" It is {ways}" if guess else f"write {ways}",
         )
     if kind == "union_tag_not_found":
         return Explained("MR110", f"{context['discriminator']} is missing", f"add {_key(context)}: …")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.versions import highest, version_range
 from ..tasks.registry import Registry
-from .close_matches import closest, did_you_mean, listed
+from .close_matches import asked, closest, did_you_mean, listed
 from .constant_values import with_constants, with_origins
 from .diagnostics import Diagnostic, Path
 from .document import Document
@@ -133,7 +133,7 @@ class _Finder:
                     self.document.report("MR350", message, where, hint=f"add {name}: …", key=True)
                 )
         for name in unknown:
-            hint = f"did you mean {slips[name]!r}?" if slips[name] else f"it takes {listed(known)}"
+            hint = asked(meant) if (meant := slips[name]) else f"it takes {listed(known)}"
             required = slips[name] in schema.get("required", ())
             self.diagnostics.append(
                 self.document.report(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..close_matches import did_you_mean, listed
+from ..close_matches import asked, did_you_mean, listed
 from ..diagnostics import Diagnostic, Path
 from .subject import Subject
 
@@ -75,7 +75,7 @@ def _words(error: Any) -> tuple[str, str]:
     if last == "type" or (error.validator == "enum" and "string" in error.validator_value):
         guess = did_you_mean(str(error.instance), TYPES, 1)
         ways = f"the types are {listed(TYPES)}"
-        return f"{shown} is not a type of JSON Schema", f"{guess} {ways}" if guess else ways
+        return f"{shown} is not a type of JSON Schema", guess + f" {ways}" if guess else ways
     if last == "required" and not isinstance(error.instance, list):
         hint = "list names beside the properties: required: [file_path]"
         if isinstance(error.instance, str):
@@ -125,7 +125,7 @@ def _unknown_keywords(subject: Subject, schema: dict[str, Any], path: Path) -> I
             continue
         near = difflib.get_close_matches(key[:64], KEYWORDS, n=1, cutoff=0.8)
         if near:
-            hint = f"did you mean {near[0]!r}?"
+            hint = asked(near[0])
         elif len(path) == 1 and (isinstance(value, dict) or (isinstance(value, str) and value in TYPES)):
             hint = f"put it under properties: {{{key}: …}}"
         else:

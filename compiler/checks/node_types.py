@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..close_matches import asked
 from ..diagnostics import Diagnostic
 from ..dialects.task_types import meant_type
 from ..model import MAX_NODE_ID
@@ -43,9 +44,10 @@ def node_types(subject: Subject) -> Iterator[Diagnostic]:
                 message, hint = f"node type {name!r} is not in this release", "`realm nodes` lists what is"
             else:
                 shown = name[:MAX_NODE_ID]
-                message, hint = f"unknown node type {shown!r}", subject.registry.suggestion(shown)
+                message, close = f"unknown node type {shown!r}", subject.registry.close_matches(shown)
+                hint = asked(*close) if close else subject.registry.suggestion(shown)
                 if (meant := meant_type(name)) is not None:
-                    hint = f"did you mean {meant!r}? Or register {shown!r} (docs/node-authors.md)"
-                elif not subject.registry.close_matches(shown):
+                    hint = asked(meant) + f" Or register {shown!r} (docs/node-authors.md)"
+                elif not close:
                     hint += "; the setting `nodes` registers your own (docs/node-authors.md)"
             yield subject.document.report("MR120", message, where, hint=hint)

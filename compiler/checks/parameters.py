@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ...tasks.sdk import NodeType
-from ..close_matches import closest, listed
+from ..close_matches import asked, closest, listed
 from ..constant_values import with_constants, with_origins
 from ..diagnostics import Diagnostic, Path
 from ..explain import explain, fields_at, item_name, without_echoes
@@ -87,7 +87,8 @@ def against(
         if template is None or (error["type"] == "extra_forbidden" and len(template[0]) == len(loc)):
             yield found
         elif not _judged_by_type(subject, model, written, *template):
-            yield replace(found, hint=with_origins(subject.document, found.hint, template[1]))
+            hint = with_origins(subject.document, found.hint, template[1])
+            yield replace(found, hint=hint, suggestions=())  # The word belongs where the variable stands.
 
 
 def _template(written: Any, given: Any, loc: Path) -> tuple[Path, Any] | None:
@@ -146,9 +147,7 @@ def _finding(
     known = _fields(model, tuple(error["loc"][:-1]))
     if kind == "extra_forbidden":
         guess = error.get("meant") or closest(name, known)
-        hint = (
-            f"did you mean {guess!r}?" if guess else f"{node_type.name} takes {listed(known, 30) or 'none'}"
-        )
+        hint = asked(guess) if guess else f"{node_type.name} takes {listed(known, 30) or 'none'}"
         return document.report(
             "MR121", f"unknown {what} {name!r} of {node_type.name}", (*where, *loc), hint=hint, key=True
         )

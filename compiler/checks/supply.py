@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...tasks.sdk import NodeType
-from ..close_matches import did_you_mean, listed
+from ..close_matches import Hint, did_you_mean, listed
 from ..diagnostics import Diagnostic, Path
 from ..graph import Edge
 from .subject import Subject
@@ -86,7 +86,7 @@ def _from_edges(
         message = f"node {node_id!r} ({type_name}) needs {name!r}, which {sources} does not supply"
         guess = did_you_mean(name, supplied)
         has = f"it supplies {listed(sorted(supplied))}" if supplied else "it supplies nothing"
-        hint = f'{guess or has}; map it: input: {{{name}: "{{{{ … }}}}"}}'
+        hint = (guess or Hint(has)) + f'; map it: input: {{{name}: "{{{{ … }}}}"}}'
         yield subject.document.report("MR350", message, (*path, "type"), hint=hint)
 
 
@@ -117,6 +117,6 @@ def _from_instance(
             message = (
                 f"node {node_id!r} ({type_name}) needs {name!r}, which the workflow's input does not describe"
             )
-            guess = did_you_mean(name, properties) or f"it describes {listed(properties)}"
-            hint = f"{guess}; add the property, or map it with input: on the node"
+            guess = did_you_mean(name, properties) or Hint(f"it describes {listed(properties)}")
+            hint = guess + "; add the property, or map it with input: on the node"
             yield subject.document.report("MR350", message, (*path, "type"), hint=hint, severity="warning")

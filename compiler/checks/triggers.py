@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..close_matches import closest, did_you_mean, listed
+from ..close_matches import asked, closest, did_you_mean, listed
 from ..diagnostics import Diagnostic, Path
 from ..explain import explain, fields_at, item_name, without_echoes
 from ..model import TRIGGER_CONFIGS
@@ -36,7 +36,7 @@ def triggers(subject: Subject) -> Iterator[Diagnostic]:
         path: Path = ("triggers", index)
         if kind not in TRIGGER_CONFIGS:
             guess = closest(kind, TRIGGER_CONFIGS, _SYNONYMS)
-            hint = f"did you mean {guess!r}?" if guess else f"write one of {listed(TRIGGER_CONFIGS)}"
+            hint = asked(guess) if guess else f"write one of {listed(TRIGGER_CONFIGS)}"
             yield subject.document.report(
                 "MR126", f"unknown trigger type {kind!r}", (*path, "type"), hint=hint
             )

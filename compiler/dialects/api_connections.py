@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..close_matches import closest, did_you_mean, listed
+from ..close_matches import asked, closest, did_you_mean, listed
 from .api_nodes import Step
 from .fields import Entry, Fields
 from .rewriting import Draft
@@ -150,7 +150,7 @@ class _Reader:
         kind = KINDS.get(entry.value.strip().upper())
         if kind is None:
             meant = closest(entry.value, [name.lower() for name in KINDS])
-            hint = f"did you mean {meant.upper()!r}?" if meant else f"write {listed(KINDS)}"
+            hint = asked(meant.upper()) if meant else f"write {listed(KINDS)}"
             self.draft.report("MR113", f"unknown connection type {entry.value!r}", entry.path, hint=hint)
         return kind
 

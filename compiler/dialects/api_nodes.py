@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..close_matches import closest, listed
+from ..close_matches import asked, closest, listed
 from .fields import Entry, Fields, Made, is_a
 from .naming import node_id
 from .phrases import Phrases
@@ -121,7 +121,7 @@ def _type(draft: Draft, kind: Entry | None) -> str:
     meant = closest(plain, [name.lower() for name in TYPES])
     hint = f"write {listed(TYPES)}, or a node type such as image/preprocess"
     if meant:
-        hint = f"did you mean {meant.upper()!r}?"
+        hint = asked(meant.upper())
     draft.report("MR120", f"unknown node type {kind.value!r}", kind.path, hint=hint)
     return meant.upper() if meant else UNKNOWN
 

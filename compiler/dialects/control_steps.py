@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..close_matches import closest, did_you_mean, listed
+from ..close_matches import asked, closest, did_you_mean, listed
 from ..document import span_of
 from ..explain import kind_of as json_kind
 from .fields import Entry, Fields
@@ -152,7 +152,7 @@ class Steps:
             if (kind := _kind(tag)) is not None:
                 return kind, inner, ()
             if isinstance(inner.value, dict) and (meant := _kind(closest(tag, map(str.lower, KEYS)) or "")):
-                hint = f"did you mean {meant!r}?"
+                hint = asked(meant)
                 self.draft.report(
                     "MR113", f"there is no kind of step {tag!r}", inner.path, hint=hint, key=True
                 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-from ..close_matches import did_you_mean, slip_of
+from ..close_matches import asked, did_you_mean, slip_of
 from .phrase import Doubt, Parts, Rename, Unknown
 from .phrases import field
 from .task_names import TaskNames
@@ -132,7 +132,7 @@ class StateNames:
             return None
         what = "an input of this step" if own else "a key of the state"
         message = f"{name!r} reads a field of the event, and {meant!r} is {what}"
-        return Doubt(message, f"did you mean {meant!r}? A field of the event is written event.{name}")
+        return Doubt(message, asked(meant) + f" A field of the event is written event.{name}")
 
     def text(self, key: str) -> str | Unknown:
         """The expression that reads a key of the state."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..close_matches import closest, listed
+from ..close_matches import asked, closest, listed
 from ..diagnostics import Path
 from ..document import MapMark, Mark, SeqMark, span_of
 from ..explain import kind_of
@@ -112,7 +112,7 @@ class Fields:
 
     def _unknown(self, key: str, known: tuple[str, ...], synonyms: Mapping[str, str]) -> None:
         meant = closest(key, known, synonyms)
-        hint = f"did you mean {meant!r}?" if meant else f"{self.what} has {listed(known, 24)}"
+        hint = asked(meant) if meant else f"{self.what} has {listed(known, 24)}"
         path = (*self.path, key)
         self.draft.report("MR111", f"unknown key {key!r} in {self.what}", path, hint=hint, key=True)
         entry = self._entries.pop(key, None)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from ..close_matches import closest, listed
+from ..close_matches import asked, closest, listed
 from ..diagnostics import Diagnostic, Path
 from ..document import Document, MapMark
 from ..explain import MOST_GUESSES
@@ -182,7 +182,7 @@ def _level(
         drop(tree, mark, key)
     for key in unknown[:MOST_GUESSES]:
         meant = None if key in config else closest(key, words, SYNONYMS[level])
-        hint = f"did you mean {meant!r}?" if meant else f"{_WHERE[level]} has {listed(words, 24)}"
+        hint = asked(meant) if meant else f"{_WHERE[level]} has {listed(words, 24)}"
         if key in config:
             hint = f"put it under config: {{{key}: …}}"
         draft.diagnostics.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...core.errors import Code, ErrorRecord, RealmError
+from ..close_matches import Hint, asked, words_of
 
 
 class ExpressionError(RealmError):
@@ -33,9 +34,20 @@ class ExpressionError(RealmError):
         optional = {"column": column, "end": end, "absent": absent or None}
         details |= {name: value for name, value in optional.items() if value is not None}
         text = expression if len(expression) <= 200 else expression[:199] + "…"
+        plain = None if hint is None else str(hint)  # The record is data, which travels.
         super().__init__(
-            Code.INVALID_ARGUMENT, f"in the expression {text!r}{place}: {problem}", hint=hint, details=details
+            Code.INVALID_ARGUMENT,
+            f"in the expression {text!r}{place}: {problem}",
+            hint=plain,
+            details=details,
         )
+        self._words = words_of(hint)
+
+    @property
+    def hint(self) -> str | None:
+        """What to write instead, with the words that it asks about."""
+        hint = self.record.hint
+        return hint if hint is None or not self._words else Hint(hint, self._words)
 
     @classmethod
     def from_record(cls, record: ErrorRecord) -> ExpressionError:
@@ -93,14 +105,14 @@ class ExpressionError(RealmError):
         return (ExpressionError.from_record, (self.record,))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+def did_you_mean(name: str, known: Iterable[str]) -> Hint | None:
     """A question that names what a typo could have meant, or ``None``.
 
     >>> did_you_mean("scoer", ["score", "width"])
     "did you mean 'score'?"
     """
     if matches := close(name, known):
-        return f"did you mean {' or '.join(map(repr, matches))}?"
+        return asked(*matches)
     return None
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..close_matches import suggestions
 from ..diagnostics import Diagnostic
 from ..document import MapMark, SeqMark, span_of, unpack
 from ..graph import Edge
@@ -41,7 +40,7 @@ def actions(view: View, start: int, end: int) -> list[Action]:
 
 
 def _meant(view: View, diagnostic: Diagnostic, start: int, end: int) -> Iterator[Action]:
-    words = suggestions(diagnostic.hint)
+    words = diagnostic.suggestions
     if not words or diagnostic.line is None or diagnostic.column is None:
         return
     first = view.places.offset(diagnostic.line, diagnostic.column)

@@ -85,6 +85,12 @@ def test_json_has_every_field_that_is_known():
     }
 
 
+def test_json_has_the_words_that_were_meant():
+    finding = Diagnostic("MR201", "error", "no such node", "did you mean 'a'?", suggestions=("a", "b"))
+    (shown,) = json.loads(render([finding], "json"))["diagnostics"]
+    assert shown["suggestions"] == ["a", "b"]
+
+
 def test_sarif_points_at_the_region():
     finding = Diagnostic("MR201", "warning", "a message", "a hint", "照 片.yaml", 3, 5, 3, 9, "nodes[0]")
     log = json.loads(render([finding], "sarif"))

@@ -14,6 +14,7 @@ from mirror_realm.compiler.diagnostics import title_of
 from mirror_realm.core.errors import Code, RealmError
 
 FOLDER = Path(__file__).parent / "fixtures" / "invalid"
+DIALECTS = FOLDER.parent / "dialects"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".yaml", ".json"))
 
 
@@ -48,6 +49,22 @@ def test_every_finding_says_what_to_do(path):
         assert title_of(finding.code) != finding.code
         assert finding.column is not None
         assert (finding.end_line, finding.end_column) >= (finding.line, finding.column)
+
+
+def asks(finding):
+    """Whether the hint asks for a word that belongs at the finding's place: not where a variable's value is wrong."""
+    return "did you mean" in (finding.hint or "") and "stands at" not in finding.hint
+
+
+@pytest.mark.parametrize(
+    "path", [*FILES, *sorted(DIALECTS.glob("*/invalid/*.yaml"))], ids=lambda path: path.stem
+)
+def test_what_a_hint_asks_about_is_data_too(path):
+    for finding in analyze(path).diagnostics:
+        assert bool(finding.suggestions) == asks(finding), finding
+        assert all(repr(word) in finding.hint for word in finding.suggestions)
+        assert type(finding.hint) is str
+        assert finding.to_dict().get("suggestions", []) == list(finding.suggestions)
 
 
 def test_a_dangling_next_is_worded_as_the_platform_words_it():
