@@ -50,6 +50,7 @@ CODES: Mapping[str, str] = {
     "MR130": "Accepted but not executed yet",
     "MR131": "No trigger",
     "MR132": "Read from the environment",
+    "MR133": "Batches that no worker can take",
     "MR140": "Cache",
     "MR141": "Compensation",
     "MR142": "Handler of failed instances",

@@ -170,6 +170,7 @@ class _Unit:
             "timeout": _number(definition.timeout) if definition.timeout != DEFAULT_TIMEOUT else None,
             "error_handling": _error_handling(definition.error_handling),
             "task_runner": runner if runner != "dask" else None,
+            "profile": "bulk" if definition.execution.profile == "bulk" else None,
             "tags": list(definition.tags),
         }
         return Call("workflow", [definition.name, definition.version or FIRST_VERSION], _given(options))
@@ -273,6 +274,8 @@ class _Unit:
             options["body"] = Code(self.module.units[inner.identity].function)
         elif inside:
             options["branches"] = {part.name: Code(self.parts[part.path]) for part in inside}
+        if node.path in self.plan.fused:
+            options["fuse"] = True
         started = Call("run.start", [Code(self.nodes[node.path])], options)
         return _assigned(self.handles.get(node.path), started, indent)
 

@@ -88,6 +88,8 @@ class Plan:
     types: Registry = field(repr=False)
     within: Mapping[Path, Plan] = field(default_factory=dict, repr=False)
     priorities: Mapping[Path, float] = field(default_factory=dict)
+    fused: frozenset[Path] = frozenset()
+    """Nodes that run in the task of the one node before them."""
 
     @property
     def identity(self) -> str:

@@ -52,6 +52,12 @@ class Breakpoints:
         self._run.clock.remember((s.reached_at, s.released_at or now()) for s in stops)
 
     @property
+    def armed(self) -> bool:
+        """Whether a node may have to stop here for a person, beyond where the definition says so."""
+        state = self._state
+        return bool(self._left) or (state is not None and bool(state.stepping or state.breakpoints))
+
+    @property
     def variables(self) -> dict[str, Any]:
         """The variables that were changed."""
         return dict(self._state.variables) if self._state is not None else {}

@@ -44,6 +44,8 @@ class Workflow:
     timeout: float = 86400.0
     error_handling: Json | None = None
     task_runner: str = "dask"
+    profile: str = "interactive"
+    """``bulk``: only the run itself is tracked, not each of its nodes."""
     tags: tuple[str, ...] = ()
 
 

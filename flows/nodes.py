@@ -208,7 +208,9 @@ async def _attempt(
             return await drive_construct(Site(handle, call, since, carried, report), node_type, call)
         if node_type.where == "flow":
             return await execute_in_flow(call, evaluator=ScopeEvaluator(handle.scope.expressions()))
-        return await run.runner.run(call, resources_of(handle, node_type), handle.node.priority, listen)
+        from .batches.chains import on_a_worker
+
+        return await on_a_worker(handle, call, resources_of(handle, node_type), listen)
 
     async def guarded_attempt() -> NodeOutcome:
         return await guarded(run, node_type, call, attempt)

@@ -25,7 +25,7 @@ from .aftermath import UNDO
 from .clock import Clock
 from .debugging import Breakpoints
 from .declarations import Edge, Node, Workflow
-from .engines import current_engine
+from .engines import Engine, LocalEngine, current_engine
 from .environment import Environment
 from .failures import of_fault, of_node
 from .instances import open_instance, spent
@@ -87,6 +87,8 @@ class Run:
         """Whether it stood at a breakpoint when it was put aside."""
 
     env: Environment
+    engine: Engine
+    """Who tracks the run; its nodes too, unless there are to be very many of them."""
     root: Scope
     """The workflow's own nodes; each handle leads to those inside it."""
     runner: Runner
@@ -99,7 +101,8 @@ class Run:
 
     async def __aenter__(self) -> Run:
         self.env = await self._stack.enter_async_context(environment.current())
-        self.root = Scope(self, current_engine())
+        self.engine = current_engine()
+        self.root = Scope(self, LocalEngine() if self.workflow.profile == "bulk" else self.engine)
         self.library = media.Library(self)
         self.runner = await self._stack.enter_async_context(self._chosen_runner())
         try:
@@ -143,7 +146,7 @@ class Run:
         if wanted == given.name or not isinstance(given, DaskRunner) or wanted == "dask":
             yield given
             return
-        if wanted == "prefect-dask" and self.root.engine.name == "prefect":
+        if wanted == "prefect-dask" and self.engine.name == "prefect":
             from .prefect_dask import PrefectDaskRunner
 
             runner: Runner = PrefectDaskRunner(given)
@@ -161,9 +164,10 @@ class Run:
         *,
         body: Part | None = None,
         branches: Mapping[str, Part] | None = None,
+        fuse: bool = False,
     ) -> Handle:
         """Start ``node`` once its edges are decided; see :meth:`.scope.Scope.start`."""
-        return self.root.start(node, after, body=body, branches=branches)
+        return self.root.start(node, after, body=body, branches=branches, fuse=fuse)
 
     def leave_out(self, node: Node, because: str) -> None:
         """Journal a node that never runs; see :meth:`.scope.Scope.leave_out`."""
@@ -373,7 +377,7 @@ class Run:
         await self.library.note(self.root, failed=failed)
 
     async def _publish(self) -> None:
-        if self.root.engine.name == "prefect":
+        if self.engine.name == "prefect":
             from .reports import publish
 
             await publish(self)

@@ -55,6 +55,8 @@ class Handle:
         """Whether it runs again although an earlier life completed it, so that what follows it does too."""
         self.anew = False
         """Whether that goes for everything inside it."""
+        self.head: Handle | None = None
+        """The node in whose task it runs."""
         self.seconds = 0.0
         self.worker = ""
         self.decided = asyncio.Event()
@@ -130,6 +132,8 @@ class Scope:
         """Whether an earlier life began what is around, and this one goes on with it."""
         self.made: Mapping[str, Made] = {}
         """First attempts that a worker has made already, by the nodes' keys."""
+        self.fused: dict[str, list[Handle]] = {}
+        """The nodes that follow one in its own task, by its id."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 
@@ -140,14 +144,18 @@ class Scope:
         *,
         body: Part | None = None,
         branches: Mapping[str, Part] | None = None,
+        fuse: bool = False,
     ) -> Handle:
         """Start ``node`` once its edges are decided; the handle stands for its run. A construct gets its ``body``, or
-        its ``branches`` by name."""
+        its ``branches`` by name. With ``fuse`` it runs in the task of the one node before it, where it can."""
         incoming = self.incoming[node.id] = edges(after)
         parts = {"": body} if body is not None else branches
         handle = self.handles[node.id] = Handle(node, self, parts)
         for one in incoming:
             self.outgoing.setdefault(one.source.node.id, []).append(one)
+        if fuse:
+            handle.head = incoming[0].source.head or incoming[0].source
+            self.fused.setdefault(handle.head.node.id, []).append(handle)
         self._tasks.append(asyncio.create_task(drive(handle, incoming), name=handle.label))
         return handle
 

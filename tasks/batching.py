@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -46,6 +47,19 @@ def alone(node: Declared, node_type: NodeType) -> str | None:
         return "it can be undone"
     if node.breakpoint:
         return "it has a breakpoint"
+    return None
+
+
+_ANY_NODE = re.compile(r"\bnodes\b(?!\s*(?:\.|\[\s*(?:'|\\?\")))")
+_SECRET = re.compile(r"\bsecret\s*\(")
+
+
+def bound_to_the_run(words: str) -> str | None:
+    """Why expressions, all of them as one text, can only be evaluated in the run's process; ``None``: anywhere."""
+    if _ANY_NODE.search(words):
+        return "an expression reads `nodes` as a whole"
+    if _SECRET.search(words):
+        return "an expression reads a secret, which stays in the run's process"
     return None
 
 

@@ -65,6 +65,7 @@ CHECKS: tuple[Check, ...] = functions(
 LAST: tuple[Check, ...] = functions(
     __name__,
     "not_executed",
+    "batches",
 )
 """What is said of a definition that can run, beside errors only noise."""
 

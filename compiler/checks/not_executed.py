@@ -37,8 +37,9 @@ def not_executed(subject: Subject) -> Iterator[Diagnostic]:
 def _found(definition: Definition) -> Iterator[tuple[Path, str]]:
     if definition.concurrency is not None:
         yield ("concurrency",), "concurrency"
-    if definition.execution.profile == "bulk":
-        yield ("execution", "profile"), "execution profile bulk"
+    for name in ("max_batch", "max_wait"):
+        if name in definition.execution.model_fields_set:
+            yield ("execution", name), f"execution {name}"
     for index, trigger in enumerate(definition.triggers):
         if trigger.type in ("webhook", "event"):
             yield ("triggers", index, "type"), f"trigger type {trigger.type}"

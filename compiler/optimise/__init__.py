@@ -24,6 +24,8 @@ PASSES: tuple[Pass, ...] = functions(
     "dead_nodes",
     "expensive_roots",
     "critical_path",
+    "batches",
+    "fusion",
 )
 
 

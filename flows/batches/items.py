@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import ErrorRecord
 from ...core.resources import Gpu, Resources
-from .steps import Steps, Unfit, around, steps_of
+from .steps import Steps, Unfit, around, steps_of, watched
 from .worker import SECONDS, Batch, Done, Item, Left
 
 if TYPE_CHECKING:
@@ -31,15 +31,17 @@ class Batches:
     @classmethod
     def of(cls, site: Site, part: Part, *, in_order: bool) -> Batches | None:
         """The way for a part, if workers can go through it by themselves."""
-        env = site.handle.scope.run.env
-        if env.replay is not None or env.debugger is not None or env.mocks is not None:
-            return None  # Each node is then looked at by itself.
         try:
             steps, resources = steps_of(part)
         except Unfit as because:
             log.info("%s goes item by item: %s", site.handle.label, because)
             return None
         return cls(site, steps, resources, in_order=in_order)
+
+    @property
+    def watched(self) -> bool:
+        """Whether each node has to go through the run, for now."""
+        return watched(self._site.handle.scope.run)
 
     @property
     def rooted(self) -> bool:
@@ -59,7 +61,7 @@ class Batches:
             execution_key=f"{site.call.execution_key}#{items[0].index}",
             iteration=site.call.iteration,
             attempt=self._sent,
-            timeout=SECONDS + self._steps.timeout,
+            timeout=SECONDS + sum(self._steps.timeouts()),
             roots=tuple(str(root) for root in run.env.roots),
             gpu_wanted=self._resources.gpu is not Gpu.NONE,
             max_payload_bytes=run.env.settings.max_payload_bytes,

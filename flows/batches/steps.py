@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...core.resources import Resources
-from ...tasks.batching import alone, shared
+from ...tasks.batching import alone, bound_to_the_run, shared
 from ...tasks.registry import registry
 from ..declarations import Node, edges
 
 if TYPE_CHECKING:
+    from ..run import Run
     from ..scope import Part, Scope
 
 
@@ -36,10 +36,9 @@ class Steps:
     output: Mapping[str, Any] | None = None
     left_out: tuple[tuple[Node, str], ...] = ()
 
-    @property
-    def timeout(self) -> float:
-        """Seconds that the nodes may take together."""
-        return sum(node.timeout or registry()[node.type].timeout for node, _ in self.nodes)
+    def timeouts(self) -> list[float]:
+        """Seconds that each node may take."""
+        return [node.timeout or registry()[node.type].timeout for node, _ in self.nodes]
 
     @property
     def rooted(self) -> bool:
@@ -67,11 +66,6 @@ class Unfit(Exception):
     """A part cannot be run by a worker; the message says why."""
 
 
-_ANY_NODE = re.compile(r"\bnodes\b(?!\s*(?:\.|\[\s*(?:'|\\\")))")
-"""Where an expression reads the nodes as a whole, or by a name that it computes."""
-_SECRET = re.compile(r"\bsecret\s*\(")
-
-
 def steps_of(part: Part) -> tuple[Steps, Resources]:
     """A part's steps, and what one task needs for them. Raises :class:`Unfit`."""
     sketch = _Recorder()
@@ -86,11 +80,8 @@ def steps_of(part: Part) -> tuple[Steps, Resources]:
             raise Unfit(f"{node.id}: the run itself drives it")
         if (because := alone(node, types[node.type])) is not None:
             raise Unfit(f"{node.id}: {because}")
-    words = steps.words()
-    if _ANY_NODE.search(words):
-        raise Unfit("an expression reads `nodes` as a whole")
-    if _SECRET.search(words):
-        raise Unfit("a secret is read, which only the run's own process may")
+    if (because := bound_to_the_run(steps.words())) is not None:
+        raise Unfit(because)
     on_workers = [(node, types[node.type]) for node, _ in steps.nodes if types[node.type].where == "worker"]
     resources = shared(
         Resources.model_validate({**kind.resources.model_dump(), **dict(node.resources or {})})
@@ -99,6 +90,13 @@ def steps_of(part: Part) -> tuple[Steps, Resources]:
     if resources is None:
         raise Unfit("its nodes belong on different workers")
     return steps, resources
+
+
+def watched(run: Run) -> bool:
+    """Whether each node of a run is looked at by itself, and so must not run among others: in a test, a replay, under a
+    debugger, or where it may have to stop."""
+    env = run.env
+    return any(one is not None for one in (env.replay, env.debugger, env.mocks)) or run.breakpoints.armed
 
 
 def around(steps: Steps, scope: Scope) -> Around:
@@ -152,6 +150,9 @@ class _Started:
 
 
 def _wires(after: Any) -> Iterator[Wire]:
-    found: Sequence[Any] = edges(after)
-    for edge in found:
-        yield Wire(edge.source.node.id, edge.when, edge.mapping, edge.on_error)
+    return map(wire, edges(after))
+
+
+def wire(edge: Any) -> Wire:
+    """An edge as data."""
+    return Wire(edge.source.node.id, edge.when, edge.mapping, edge.on_error)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -28,6 +29,8 @@ from ..media import speaks
 from ..retries import attempts_allowed
 from ..scope import Handle, Scope
 from .steps import Around, Steps
+
+log = logging.getLogger(__name__)
 
 SECONDS = 2.0
 """After which a batch takes no further item: what a worker's death costs, and a request to end has to wait for."""
@@ -76,13 +79,46 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(NodeCall):
-    """Items to go through. Its outcome's output is a list of :class:`Done` and :class:`Left`, for the first items or
-    all of them. ``prefix`` is what the journal's ids of the nodes begin with."""
+class Together(NodeCall):
+    """Nodes to go through in one task. ``prefix`` is what the journal's ids of them begin with."""
 
     steps: Steps = field(default_factory=lambda: Steps(()))
     around: Around = field(default_factory=lambda: Around({}))
     prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Together):
+    """A node, and those that follow it at once. Its outcome is the node's, with :class:`Made` of the others."""
+
+    head: NodeCall | None = None
+    node_id_of_head: str = ""
+
+    def perform(self, report: Report | None = None) -> NodeOutcome:
+        """Run the node, then what follows it; see :class:`NodeCall`."""
+        assert self.head is not None
+        own = replace(self.head, gpu=self.gpu, progress_topic=self.progress_topic)
+        outcome = own.perform(report)
+        if not outcome.ok or NOTE in outcome.notes:
+            return outcome
+        return Followed(
+            **{one.name: getattr(outcome, one.name) for one in fields(outcome)},
+            made=_Walk(self).after(outcome),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(NodeOutcome):
+    """The outcome of a node, with the attempts that were made of those after it."""
+
+    made: Mapping[str, Made] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Together):
+    """Items to go through. Its outcome's output is a list of :class:`Done` and :class:`Left`, for the first items or
+    all of them."""
+
     items: tuple[Item, ...] = ()
     in_order: bool = True
     """Whether nothing may begin after an item that goes on in the run."""
@@ -93,27 +129,45 @@ class Batch(NodeCall):
 
 
 class _Walk:
-    """One batch at work. ``run`` and its fields are what scopes expect of a run."""
+    """Nodes that are gone through together."""
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
+    def __init__(self, call: Together) -> None:
+        self.call = call
+        self.end = monotonic() + SECONDS
         self.canceled = threading.Event()
         self.canceled_at: float | None = None
         self.wake: Callable[[], object] = lambda: None
-        self._outer = _outer(batch)
+        self._outer = _outer(call)
         self._most = {
             node.id: attempts_allowed(node.retry, registry()[node.type].max_attempts)
-            for node, _ in batch.steps.nodes
+            for node, _ in call.steps.nodes
         }
+
+    def after(self, outcome: NodeOutcome) -> dict[str, Made]:
+        """The attempts of the nodes after the head of a chain, which has completed: as many as there is time for."""
+        call = cast("Chain", self.call)
+        scope = _ItemScope(self._outer, call.prefix, Item(0, call.iteration))
+        head = scope.handles[call.node_id_of_head] = Handle(Node(call.node_id_of_head, call.node_type), scope)
+        head.status, head.output = NodeStatus.COMPLETED, outcome.output
+        head.decided.set()
+        for node, wires in call.steps.nodes:
+            scope.add(node, wires)
+        try:
+            with listed(call, self):
+                return self.follow(scope, in_time=True)[0]
+        except Exception:  # A fault of ours: what follows then goes the usual way.
+            log.exception("what follows %s could not be gone through", call.node_id)
+            return {}
 
     def outcome(self) -> NodeOutcome:
         """The batch's outcome: a list, or CANCELLED."""
+        batch = cast("Batch", self.call)
         began = datetime.now(UTC).isoformat()
         error: ErrorRecord | None = None
         done: list[Done | Left] = []
         try:
-            with listed(self.batch, self):
-                done = list(self._items())
+            with listed(batch, self):
+                done = list(self._items(batch))
             if self.canceled.is_set():
                 error = RealmError(Code.CANCELLED, "the batch was cancelled").record
         except Exception as fault:  # noqa: BLE001 - a fault of ours: the items then go the usual way
@@ -130,45 +184,49 @@ class _Walk:
             notes={},
         )
 
-    def _items(self) -> Iterable[Done | Left]:
-        end, size = monotonic() + SECONDS, 0
-        for item in self.batch.items:
+    def _items(self, batch: Batch) -> Iterable[Done | Left]:
+        size = 0
+        for item in batch.items:
             done = self._item(item)
             if self.canceled.is_set():
                 return
             yield done
             if isinstance(done, Left):
-                if self.batch.in_order:
+                if batch.in_order:
                     return
                 continue
             size += len(done.output)
-            if monotonic() > end or size > MOST_BYTES:
+            if monotonic() > self.end or size > MOST_BYTES:
                 return
 
     def _item(self, item: Item) -> Done | Left:
-        scope = _ItemScope(self._outer, self.batch.prefix, item)
-        for node, wires in self.batch.steps.nodes:
+        scope = _ItemScope(self._outer, self.call.prefix, item)
+        for node, wires in self.call.steps.nodes:
             scope.add(node, wires)
         made, nodes, whole = self.follow(scope)
         if whole:
-            nodes += [self._never(scope, node, because) for node, because in self.batch.steps.left_out]
+            nodes += [self._never(scope, node, because) for node, because in self.call.steps.left_out]
             try:
-                output = scope.result(self.batch.steps.output)
+                output = scope.result(self.call.steps.output)
                 text = json.dumps(output, ensure_ascii=False, separators=(",", ":"))
                 return Done(item.index, tuple(nodes), text)
             except (RealmError, ValueError):
                 pass  # The run says what is wrong with it.
         return Left(item.index, made)
 
-    def follow(self, scope: Scope) -> tuple[dict[str, Made], list[DecidedNode], bool]:
+    def follow(
+        self, scope: Scope, *, in_time: bool = False
+    ) -> tuple[dict[str, Made], list[DecidedNode], bool]:
         """Decide and run the nodes of a scope, until one is not for a worker to decide: the attempts made, the nodes
-        decided, and whether that is all there is to say of them."""
+        decided, and whether that is all there is to say of them. With ``in_time``, none begins late."""
         made: dict[str, Made] = {}
         nodes: list[DecidedNode] = []
         plain = True
         for handle in scope.handles.values():
             if handle.decided.is_set():
                 continue
+            if in_time and monotonic() > self.end:
+                return made, nodes, False
             try:
                 verdict = verdict_of(handle, scope.incoming[handle.node.id])
                 call = call_of(handle, verdict) if verdict.runs else None
@@ -178,7 +236,7 @@ class _Walk:
                 handle.status, handle.reason = NodeStatus.SKIPPED, verdict.reason
                 nodes.append(self._skipped(handle, datetime.now(UTC)))
             else:
-                call = replace(call, gpu=self.batch.gpu)
+                call = replace(call, gpu=self.call.gpu)
                 self.wake = lambda call=call: cancel(call.execution_key, call.attempt)
                 outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()))
                 made[handle.key] = Made(call.parameters, call.input, outcome)
@@ -261,13 +319,13 @@ class _Run:
     undone: Mapping[Any, Any] = field(default_factory=dict)
 
 
-def _outer(batch: Batch) -> Scope:
+def _outer(call: Together) -> Scope:
     """A scope that holds the outputs from around."""
-    configured = settings().model_copy(update={"max_payload_bytes": batch.max_payload_bytes})
-    env = _Env(configured, tuple(Path(root) for root in batch.roots))
-    run = _Run(batch.around.names, batch.instance_id, env)
+    configured = settings().model_copy(update={"max_payload_bytes": call.max_payload_bytes})
+    env = _Env(configured, tuple(Path(root) for root in call.roots))
+    run = _Run(call.around.names, call.instance_id, env)
     scope = Scope(cast("Any", run), LocalEngine())
-    for node_id, output in batch.around.outputs.items():
+    for node_id, output in call.around.outputs.items():
         handle = scope.handles[node_id] = Handle(Node(node_id, ""), scope)
         handle.status, handle.output = NodeStatus.COMPLETED, output
         handle.decided.set()

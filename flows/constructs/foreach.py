@@ -95,6 +95,9 @@ class _Items:
         assert self._batches is not None
         size = len(left)
         while left and self.failure is None:
+            if self._batches.watched:
+                await self._one(*left.pop(0))
+                continue
             results = await self._batches.run([self._item(*one) for one in left[:size]])
             for one, result in zip(left, results, strict=False):
                 if isinstance(result, Done):

@@ -107,7 +107,7 @@ def test_what_is_accepted_but_not_executed_is_said():
     node = {"node_id": "a", "type": "control/end"}
     tree = {"name": "w", "nodes": [node], **{key: EVERYTHING[key] for key in ("concurrency", "execution")}}
     warned = {d.path for d in analyze("w.json", text=json.dumps(tree)).diagnostics if d.code == "MR130"}
-    assert warned == {"concurrency", "execution.profile"}
+    assert warned == {"concurrency", "execution.max_batch", "execution.max_wait"}
 
 
 @pytest.mark.parametrize(

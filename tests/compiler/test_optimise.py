@@ -351,7 +351,7 @@ def test_the_explanation_is_text_and_json():
     explanation = explain(analyze("w.yaml", text=text))
     shown = json.loads(json.dumps(explanation.to_dict()))
     assert [one["pass"] for one in shown["passes"]] == [
-        "constant-folding", "dead-nodes", "expensive-roots", "critical-path",
+        "constant-folding", "dead-nodes", "expensive-roots", "critical-path", "batches", "fusion",
     ]  # fmt: skip
     assert shown["passes"][1]["changed"] == [{"node": "b", "text": "left out: its guard is always false"}]
     assert {"code", "verdict", "line"} <= shown["facts"][0].keys()
