@@ -26,6 +26,8 @@ from .surroundings import Announce, Surroundings, quiet, surroundings
 
 T = TypeVar("T")
 
+MOST_SHOWN = 128 << 10
+"""Characters of an instance's input that its flow run in Prefect shows; Prefect's own limit is 512 KiB."""
 _ASIDE = (InstanceStatus.PAUSED, InstanceStatus.WAITING)
 """Where an instance rests without a verdict: it was paused, or stands at a breakpoint."""
 
@@ -95,7 +97,9 @@ async def run_instance(
     flow: Any, around: Surroundings, instance_id: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Run ``flow`` for an instance that was persisted, and return its result."""
-    call = {**given, "instance_id": instance_id}
+    # Prefect takes no more; the instance's row has it all, and the flow reads it there.
+    shown = given if len(json.dumps(given, ensure_ascii=False, default=str)) <= MOST_SHOWN else {}
+    call = {**shown, "instance_id": instance_id}
     try:
         if around.engine == "local":
             with contextlib.suppress(RealmError):  # It is journaled, and the result shows it.
