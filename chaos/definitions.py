@@ -88,6 +88,7 @@ class Each:
     on_item_error: str
     max_concurrent: int
     results: str = "list"
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,17 @@ def all_works(part: Part) -> Iterator[Work]:
             yield from all_works(inner)
 
 
+def batched(part: Part) -> Iterator[str]:
+    """The ids of the nodes that work inside a foreach which goes in batches: what is lost with a worker begins again
+    there under the same number, and an instance that ends meanwhile knows nothing of it."""
+    for block in part:
+        for inner in parts_of(block):
+            if isinstance(block, Each) and block.batch_size > 1:
+                yield from (work.id for work in all_works(inner))
+            else:
+                yield from batched(inner)
+
+
 def _traits(block: Block) -> Iterator[str]:
     for work in works_of(block):
         if work.outcome.fails and work.outcome.succeeds:
@@ -278,6 +290,7 @@ def _construct(
             "max_concurrent": block.max_concurrent,
             "on_item_error": block.on_item_error,
             "results": block.results,
+            **({"batch_size": block.batch_size} if block.batch_size > 1 else {}),
         }
         body = _part(block.body, ledger, "loop.index")
         return {"node_id": block.id, "type": "control/foreach", "parameters": parameters, "body": body}

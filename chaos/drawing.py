@@ -157,7 +157,14 @@ class Drawer:
         body = self._part(depth + 1, count)
         mode = self._random.choice(["fail", "fail", "collect", "ignore"])
         results = self._random.choice(["list", "list", "file", "none"])
-        return Each(self._id("each"), count, body, mode, self._random.randint(1, 4), results)
+        id = self._id("each")
+        most = self._random.randint(1, 4)
+        # Of its own, so that what else is drawn is the same as before there were batches.
+        draw = random.Random(f"{id}/{count}/{mode}")
+        batch = draw.choice([1, 2, 4])
+        if batch > 1 and draw.random() < 0.7:
+            body = [_plain(block) for block in body]
+        return Each(id, count, body, mode, most, results, batch)
 
     def _loop(self, depth: int, rounds: int) -> Rounds:
         count = self._random.randint(1, 4)
@@ -174,3 +181,23 @@ class Drawer:
     def _transaction(self, depth: int, rounds: int) -> Transaction:
         body = [*self._part(depth + 1, rounds), self._work("step", rounds)]
         return Transaction(self._id("tx"), body, self._random.random() < 0.4)
+
+
+def _plain(block: Block) -> Block:
+    """A block that a worker can go through by itself, as far as its nodes are concerned."""
+    if isinstance(block, Work):
+        return _bare(block)
+    if isinstance(block, Diamond):
+        sides = [_bare(side) for side in block.sides]
+        return replace(block, first=_bare(block.first), sides=sides, last=_bare(block.last))
+    if isinstance(block, Branch):
+        ways = {"high": _bare(block.high), "low": _bare(block.low)}
+        return replace(block, first=_bare(block.first), **ways, last=_bare(block.last))
+    if isinstance(block, Rescue):
+        then, rescue = _bare(block.then), _bare(block.rescue)
+        return replace(block, first=_bare(block.first), then=then, rescue=rescue, last=_bare(block.last))
+    return block
+
+
+def _bare(work: Work) -> Work:
+    return replace(work, once=True, undo=None)

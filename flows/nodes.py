@@ -45,7 +45,8 @@ async def drive(handle: Handle, incoming: Sequence[Edge]) -> None:
     try:
         for one in incoming:
             await one.source.decided.wait()
-        if scope.failed is not None:
+        # What a worker went ahead with has happened, and is told whatever failed beside it.
+        if scope.failed is not None and handle.key not in scope.made:
             handle.status, handle.reason = NodeStatus.CANCELED, f"{scope.failed.label} failed before"
             return
         if scope.stopped:
