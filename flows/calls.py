@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import Code, RealmError
@@ -48,18 +47,18 @@ def call_of(handle: Handle, verdict: Verdict) -> NodeCall:
     given = _bounded(handle, _input(handle, verdict, scope), run.env.settings.max_payload_bytes)
     deferred = {name: value for name, value in node.parameters.items() if name in node_type.deferred}
     now = {name: value for name, value in node.parameters.items() if name not in deferred}
-    return replace(
-        bare_call(handle),
+    return bare_call(
+        handle,
         parameters={**render(now, scope), **deferred},
         input=given,
         timeout=node.timeout or node_type.timeout,
-        roots=tuple(str(root) for root in run.env.roots),
+        roots=tuple(map(str, run.env.roots)),
         gpu_wanted=resources_of(handle, node_type).gpu != "none",
     )
 
 
-def bare_call(handle: Handle, position: int | None = None) -> NodeCall:
-    """A call that says which node it is of, and no more.
+def bare_call(handle: Handle, position: int | None = None, **more: Any) -> NodeCall:
+    """A call that says which node it is of, and no ``more``.
 
     What was undone runs under another execution key, that of its ``position`` among the steps that can be undone, and
     so does what undoes it: else the second time would be taken for the first, and have no effect.
@@ -76,6 +75,7 @@ def bare_call(handle: Handle, position: int | None = None) -> NodeCall:
         execution_key=f"{run.instance_id}/{handle.label}{again}",
         iteration=handle.scope.iteration,
         max_payload_bytes=run.env.settings.max_payload_bytes,
+        **more,
     )
 
 

@@ -95,7 +95,7 @@ def _attempt(id: str, node: DecidedNode) -> dict[str, Any]:
         "worker": node.worker,
         "device": node.device,
         "resource_usage": node.resource_usage,
-        "notes": plain_json(node.notes) if node.notes else node.notes,
+        "notes": plain_json(node.notes) if node.notes else None,
     }
 
 

@@ -7,6 +7,7 @@ bytes changed is found out when it is read.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,8 +40,7 @@ class ArtifactStore:
         if location.startswith("s3://"):
             parts = urlsplit(location)
             return cls(open_s3(settings), parts.netloc, parts.path.strip("/"))
-        folder = Path(location).expanduser().absolute()
-        return cls(LocalObjectStore(folder.parent), folder.name)
+        return _in_folder(location)
 
     def put(self, path: Path, *, name: str, media_type: str) -> FileRef:
         """Store the file at ``path`` (copied, atomically) and return its reference."""
@@ -75,3 +75,10 @@ class ArtifactStore:
         bucket, _, key = reference.uri.removeprefix("s3://").partition("/")
         found = self._store.head(bucket, key)
         return found is not None and found.size == reference.size
+
+
+@lru_cache(maxsize=8)
+def _in_folder(location: str) -> ArtifactStore:
+    """Kept, since every attempt of every node opens it. ``~`` is the home of the process that asks first."""
+    folder = Path(location).expanduser().absolute()
+    return ArtifactStore(LocalObjectStore(folder.parent), folder.name)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -99,14 +100,15 @@ def execute(
     registry: Registry | None = None,
     report: Report | None = None,
     evaluator: Evaluator | None = None,
+    brief: bool = False,
 ) -> NodeOutcome:
     """Run one attempt in this thread. A failure, ``sys.exit`` and lack of memory included, is the outcome's
-    ``error``.
+    ``error``. ``brief``: one of very many, of which less is measured.
 
     ``KeyboardInterrupt`` in the main thread passes through, so that Ctrl-C ends a program that runs nodes in
     it.
     """
-    attempt = _Attempt(call, report, evaluator=evaluator)
+    attempt = _Attempt(call, report, evaluator=evaluator, brief=brief)
     try:
         with attempt.prepared(registry) as (node_type, parameters, input, context):
             result = node_type.executor(parameters, input, context)
@@ -190,6 +192,7 @@ class _Attempt:
         *,
         own_thread: bool = True,
         evaluator: Evaluator | None = None,
+        brief: bool = False,
     ) -> None:
         self.call = call
         self.evaluator = evaluator
@@ -199,7 +202,7 @@ class _Attempt:
         self.deadline = monotonic() + call.timeout if 0 < call.timeout < math.inf else None
         self.worker = current_worker()
         self.progress = _Progress(call, self.worker, report)
-        self.meter = Meter(own_thread=own_thread)
+        self.meter = Meter(own_thread=own_thread, brief=brief)
         self.started_at = _now()
         self.device = "cpu"
         self.notes: dict[str, Any] = {}
@@ -305,7 +308,7 @@ class _Attempt:
             private=workdir,
             artifacts=ArtifactStore.open(settings()),
             settings=settings(),
-            roots=tuple(Path(root) for root in call.roots),
+            roots=_paths(call.roots),
             device=self.device,
             gpu_wanted=call.gpu_wanted,
             deadline=self.deadline,
@@ -377,6 +380,11 @@ class _Progress:
     def _through_dask(self, worker: Any) -> Report:
         topic = self._call.progress_topic
         return lambda event: worker.log_event(topic, event)
+
+
+@lru_cache(maxsize=16)
+def _paths(roots: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(map(Path, roots))
 
 
 def _cuda_device(notes: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from functools import lru_cache
 from time import monotonic, process_time, thread_time
 from typing import Any
 
+BRIEF = 0.02
+"""Seconds up to which a brief attempt is not asked for its memory."""
 GPU_INTERVAL = 0.1
 """Seconds between two questions to the GPU's driver."""
 
@@ -29,10 +31,14 @@ class Meter:
     - ``gpu_peak_mb``: peak GPU memory of this process's tensors during the attempt, with a GPU.
     - ``gpu_seconds``: how long the GPU computed meanwhile, for whom ever, as its driver tells ten times a second
       (absent where it does not).
+
+    Of a ``brief`` attempt, one of very many in a task, what moved to disks is not told, nor memory if it took less than
+    :data:`BRIEF`: asking the system would take longer than the attempt.
     """
 
-    def __init__(self, *, own_thread: bool = True) -> None:
+    def __init__(self, *, own_thread: bool = True, brief: bool = False) -> None:
         self._own_thread = own_thread
+        self._brief = brief
         self.pid = os.getpid()
         self._device = "cpu"
         self._io: tuple[int, int] | None = None
@@ -48,7 +54,7 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(device)
             self._gpu = _GpuClock(lambda: torch.cuda.utilization(device))
         self._begin()
-        self._io = _io() if self._own_thread else None
+        self._io = _io() if self._own_thread and not self._brief else None
 
     def wall(self) -> float:
         """Seconds since the start."""
@@ -60,7 +66,8 @@ class Meter:
         if self._own_thread and threading.get_ident() == self._thread:
             usage["cpu_seconds"] = round(thread_time() - self._thread_cpu, 4)
         usage["process_cpu_seconds"] = round(process_time() - self._process_cpu, 4)
-        usage |= _memory()
+        if not self._brief or usage["wall_seconds"] > BRIEF:
+            usage |= _memory()
         if self._io is not None and (now := _io()) is not None:
             usage["read_bytes"] = float(now[0] - self._io[0])
             usage["write_bytes"] = float(now[1] - self._io[1])

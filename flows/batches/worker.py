@@ -236,9 +236,10 @@ class _Walk:
                 handle.status, handle.reason = NodeStatus.SKIPPED, verdict.reason
                 nodes.append(self._skipped(handle, datetime.now(UTC)))
             else:
-                call = replace(call, gpu=self.call.gpu)
+                if self.call.gpu:
+                    call = replace(call, gpu=True)
                 self.wake = lambda call=call: cancel(call.execution_key, call.attempt)
-                outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()))
+                outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()), brief=True)
                 made[handle.key] = Made(call.parameters, call.input, outcome)
                 if not outcome.ok or NOTE in outcome.notes or self.canceled.is_set():
                     return made, nodes, False
