@@ -80,10 +80,14 @@ class Evidence:
         """Failures of attempts that were not drawn: what faults did to nodes."""
         found = []
         for (node_id, iteration), row in self.rows.items():
-            if self.work(node_id) is None:
-                continue
+            own = self.work(node_id) is not None
             for attempt in row.attempts:
                 error = attempt.error or {}
+                # Of a construct, only what it could not write itself: else it tells of a node inside it.
+                if not own and (
+                    error.get("message", "").startswith("node '") or "errno" not in error.get("details", {})
+                ):
+                    continue
                 if (
                     attempt.status is NodeStatus.FAILED
                     and DRAWN not in error.get("message", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...core.errors import Code, RealmError
 from ...tasks.artifacts import ArtifactStore
+from ...tasks.exceptions import to_record
 from ..engines import Engine, LocalEngine
 from ..failures import of_node
+from ..retries import next_delay
 from ..scope import Handle, Part, Scope
 from ..together import ended, settled
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from ..run import Run
 
 T = TypeVar("T")
+
+log = logging.getLogger("mirror_realm.run")
 
 AT_ONCE = 250
 """Rounds of one construct whose earlier lives are looked up together."""
@@ -102,11 +107,24 @@ class Site:
         return self.handle.scope.run.env.journal.store
 
     async def keep(self, path: Path, *, name: str, media_type: str) -> dict[str, Any]:
-        """Put a file into artifact storage; its reference as JSON."""
+        """Put a file into artifact storage; its reference as JSON. Where there is no room, or it does not answer, it is
+        tried again as a node would be: what is inside the construct must not be lost for it."""
         settings = self.handle.scope.run.env.settings
         store = ArtifactStore.open(settings)
-        reference = await asyncio.to_thread(store.put, path, name=name, media_type=media_type)
-        return reference.model_dump(mode="json")
+        attempt = 1
+        while True:
+            try:
+                reference = await asyncio.to_thread(store.put, path, name=name, media_type=media_type)
+                return reference.model_dump(mode="json")
+            except (RealmError, OSError) as failure:
+                error = to_record(failure)
+                delay = next_delay(error, attempt, self.handle.node.retry)
+                if delay is None:
+                    raise
+            log.warning("%s: %s; again in %.1f s", self.handle.label, error.message, delay)
+            self.report(1.0, f"{error.code}: {error.message}; again in {delay:.1f} s")
+            await asyncio.sleep(delay)
+            attempt += 1
 
     async def open(
         self,

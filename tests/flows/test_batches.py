@@ -26,6 +26,7 @@ from mirror_realm.flows.rerun import Rerun
 from mirror_realm.flows.results import instance_result
 from mirror_realm.flows.runners import ThreadRunner
 from mirror_realm.store import Store
+from mirror_realm.tasks.artifacts import ArtifactStore
 from mirror_realm.tasks.registry import registry
 from tests.compiler.plan_strategies import bodies
 from tests.compiler.test_optimise_equivalence import plan_without_checks
@@ -472,3 +473,23 @@ def test_random_bodies_do_the_same_in_batches(both, monkeypatch):
     check()
     assert min(seen[Done], seen[Left], seen["completed"]) > 20, seen
     assert seen["failed"] > 5, seen
+
+
+async def test_a_file_of_outputs_waits_for_room(lab, monkeypatch):
+    """A disk that is full for a moment costs a moment, not the foreach with all that its items did."""
+    put, full = ArtifactStore.put, []
+
+    def refuses(self, path, **options):
+        if len(full) < 2:
+            full.append(path)
+            raise OSError(28, "No space left on device")
+        return put(self, path, **options)
+
+    monkeypatch.setattr(ArtifactStore, "put", refuses)
+    retry = {"max_attempts": 3, "initial": "10ms", "on": ["RESOURCE_EXHAUSTED"]}
+    text = foreach([added()], results="file").replace('"body"', f'"retry": {json.dumps(retry)}, "body"', 1)
+    result = await lab(text)
+    assert result["status"] == "completed"
+    assert result["output"]["each"]["count"] == 10
+    assert len(full) == 2
+    assert all(row["attempts"] == 1 for row in result["nodes"].values())
