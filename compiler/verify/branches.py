@@ -67,6 +67,10 @@ class _Branches:
     dead: set[str] = field(default_factory=set)
     """The conditions that never hold, so that what follows from that is not told again."""
 
+    def hopeless(self, formula: Formula) -> bool:
+        """Whether a condition that never holds takes part in ``formula``."""
+        return bool(self.dead) and any(condition.text in self.dead for condition in conditions(formula))
+
 
 def judge(document: Document, scope: Scope, registry: Registry) -> Iterator[Judgement]:
     """Every verdict on the branches of ``scope``, also those with nothing to tell."""
@@ -124,7 +128,7 @@ def _condition_at(
         message = f"this condition always holds: {_short(condition.text)}"
         hint = "remove it, or compare with what can differ"
         yield Judgement("MR223", "refuted", message, where, hint, "warning")
-    elif conflicting(before, asked := Is(condition, True)) and not branches.dead & _texts(before):
+    elif conflicting(before, asked := Is(condition, True)) and not branches.hopeless(before):
         anywhere = branches.facts.prover(switches=True, far=True)
         reach = every(before, asked)
         # Where nothing leads here at all, that is told elsewhere.
@@ -288,7 +292,7 @@ def _joins(branches: _Branches) -> Iterator[Judgement]:
         parts = branches.paths.together(node.id)
         formula = AtLeast(needed, parts)
         pairs = itertools.combinations(parts, 2)
-        if branches.dead & _texts(formula) or not any(conflicting(*pair) for pair in pairs):
+        if branches.hopeless(formula) or not any(conflicting(*pair) for pair in pairs):
             continue
         where = (*node.path, "join")
         answer = branches.facts.prover(far=True).possible(formula)
@@ -393,7 +397,3 @@ def _own(condition: Condition) -> Condition | None:
         return None
     own = tree.operands[0]
     return read(condition.text[slice(*own.span)])
-
-
-def _texts(formula: Formula) -> set[str]:
-    return {condition.text for condition in conditions(formula)}

@@ -109,15 +109,19 @@ class Paths:
 def conflicting(one: Formula, other: Formula) -> bool:
     """Whether two formulas have to do with each other, beyond what they ask alike: a cheap look before a proof."""
     first, second = _asked(one), _asked(other)
-    return bool(_read_by(first - second) & _read_by(second) or _read_by(second - first) & _read_by(first))
+    more, less = first.keys() - second.keys(), second.keys() - first.keys()
+    return bool(
+        (more and _read_by(first, more) & _read_by(second, second))
+        or (less and _read_by(second, less) & _read_by(first, first))
+    )
 
 
-_Asked = frozenset[tuple[str, bool, tuple[Chain, ...]]]
-"""Texts of conditions, the outcomes that are asked of them, and what they read."""
+_Asked = dict[tuple[str, bool], tuple[Chain, ...]]
+"""Texts of conditions and the outcomes that are asked of them, each with what it reads."""
 
 
 def _asked(formula: Formula) -> _Asked:
-    found: set[tuple[str, bool, tuple[Chain, ...]]] = set()
+    found: _Asked = {}
     stack, seen = [formula], set[int]()
     while stack:
         part = stack.pop()
@@ -127,12 +131,12 @@ def _asked(formula: Formula) -> _Asked:
         if isinstance(part, AtLeast):
             stack += part.parts
         else:
-            found.add((part.condition.text, part.outcome, part.condition.chains))
-    return frozenset(found)
+            found[part.condition.text, part.outcome] = part.condition.chains
+    return found
 
 
-def _read_by(asked: _Asked) -> set[Chain]:
-    return {chain for _, _, chains in asked for chain in chains}
+def _read_by(asked: _Asked, keys: Iterable[tuple[str, bool]]) -> set[Chain]:
+    return {chain for key in keys for chain in asked[key]}
 
 
 def _all_of(*formulas: Formula) -> Formula:
