@@ -11,6 +11,15 @@ from .check import check
 from .errors import ExpressionError
 from .mapping import apply_mapping
 from .references import SCOPE_NAMES, environment
-from .templates import holds, render
+from .templates import fields_read, holds, render
 
-__all__ = ["SCOPE_NAMES", "ExpressionError", "apply_mapping", "check", "environment", "holds", "render"]
+__all__ = [
+    "SCOPE_NAMES",
+    "ExpressionError",
+    "apply_mapping",
+    "check",
+    "environment",
+    "fields_read",
+    "holds",
+    "render",
+]

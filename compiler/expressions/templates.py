@@ -199,6 +199,27 @@ def holds(condition: str | bool, scope: Mapping[str, Any]) -> bool:
     )
 
 
+def fields_read(value: Any) -> frozenset[str]:
+    """The names of the fields that the templates in ``value`` read, at whatever depth.
+
+    >>> sorted(fields_read("{{ nodes.scan.files.filter(f, f.size > input.least) }}"))
+    ['files', 'least', 'scan']
+    """
+    if isinstance(value, Mapping | list | tuple):
+        inside = value.values() if isinstance(value, Mapping) else value
+        return frozenset[str]().union(*map(fields_read, inside))
+    if not isinstance(value, str) or "{{" not in value:
+        return frozenset()
+    holes = [part for part in _parts(value) if isinstance(part, Hole)]
+    compiled = [compile_expression(hole.expression) for hole in holes]
+    found: set[str] = set()
+    while compiled:
+        one = compiled.pop()
+        found.update(str(part) for _, reference in one.variables for part in reference.path)
+        compiled += [inner for _, inner, _ in one.hoisted]
+    return frozenset(found)
+
+
 @lru_cache(maxsize=CACHED)
 def _condition(condition: str) -> Hole:
     return condition_of(condition)

@@ -64,6 +64,7 @@ class _Items:
         self._done = 0
         self._every = max(1, len(parameters.items) // PROGRESS_STEPS)
         self._looking = asyncio.Lock()
+        self._shared = _without_the_list(site, parameters.items)
 
     async def work(self, lots: Iterator[list[tuple[int, Any]]]) -> None:
         """Go through one lot after another, until there are no more, or the foreach has failed."""
@@ -164,4 +165,17 @@ class _Items:
 
     def _given(self, item: Any) -> dict[str, Any]:
         fields = item if isinstance(item, dict) else {}
-        return {**self._site.call.input, **fields, self._parameters.item: item}
+        return {**self._shared, **fields, self._parameters.item: item}
+
+
+def _without_the_list(site: Site, items: list[Any]) -> dict[str, Any]:
+    """What the foreach got, but for the list that it goes through and those that ``items`` was made of: handed to each
+    of ten thousand items, ten thousand file references would be a hundred million in the journal."""
+    from ...compiler.expressions import fields_read
+
+    made_of = fields_read(site.handle.node.parameters.get("items"))
+    return {
+        name: value
+        for name, value in site.call.input.items()
+        if not isinstance(value, list) or (name not in made_of and value != items)
+    }

@@ -69,8 +69,8 @@ def foreach(parameters: ForeachParameters, input: Anything, context: NodeContext
 
     Inside the body, `item` (or the name given) is the item, `loop.index` counts from 0, `loop.length` is the number of
     items and `loop.parent` the loop around this one. An item's output is `{node: output}` of the body's nodes that
-    ran, or the body's own `output`. A node at the beginning of the body gets what the foreach got, the fields of the
-    item where it is an object, and the item under its name.
+    ran, or the body's own `output`. A node at the beginning of the body gets what the foreach got (but for the list
+    that it goes through), the fields of the item where it is an object, and the item under its name.
     """
     driven("control/foreach")
 
