@@ -32,6 +32,11 @@ LOOK = 1.0
 """Seconds between looks at the nannies. A nanny starts its worker again, but closes for good where the worker dies
 while it starts, or does not die in time."""
 
+FORGET = 10.0
+"""Seconds between looks at the keys that a worker remembers."""
+MOST_KEYS = 2000
+"""Keys that a process may remember until then."""
+
 CONFIG: dict[str, Any] = {
     # The first death of a worker comes back as KilledWorker: every attempt is ours to journal and to repeat.
     "distributed.scheduler.allowed-failures": 0,
@@ -71,7 +76,19 @@ class Order:
 
 def dask_setup(worker: Any) -> None:
     """Dask's preload hook, in each worker process: the kernel ends it with its nanny, even deep in C code."""
+    from tornado.ioloop import PeriodicCallback
+
     processes.die_with_starter(signal.SIGKILL)
+    worker.periodic_callbacks["forget-keys"] = PeriodicCallback(forget_keys, FORGET * 1000)
+
+
+def forget_keys() -> None:
+    """Empty Dask's memory of how keys are split. Each of ours comes once, and it would keep a hundred thousand of them:
+    some 55 MiB in the scheduler, less in each worker."""
+    from dask.utils import key_split
+
+    if key_split.cache_info().currsize > MOST_KEYS:
+        key_split.cache_clear()
 
 
 async def run(order: Order, ready: int) -> None:
@@ -107,6 +124,7 @@ async def run(order: Order, ready: int) -> None:
         os.write(ready, (json.dumps(line) + "\n").encode())
         os.close(ready)
         while not await _over(stop):
+            forget_keys()
             for number, nanny in enumerate(nannies):
                 if nanny.status in (Status.closed, Status.failed):
                     log.warning(

@@ -14,7 +14,7 @@ from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.core.resources import Gpu, Resources
 from mirror_realm.core.settings import load_settings
 from mirror_realm.deployments import cluster as clusters
-from mirror_realm.deployments import gpus, processes, workers
+from mirror_realm.deployments import cluster_process, gpus, processes, workers
 from mirror_realm.deployments.cluster import open_cluster
 from mirror_realm.flows.placement import place
 
@@ -192,6 +192,21 @@ def parent(tmp_path, home):
 
 
 @pytest.mark.slow
+def remembered(dask_scheduler=None):
+    from dask.utils import key_split
+
+    return key_split.cache_info().currsize
+
+
+def test_the_keys_of_tasks_are_forgotten(cluster):
+    """Dask would keep a hundred thousand of them in each process, until which a night's memory grows."""
+    most = cluster_process.MOST_KEYS
+    names = [f"node:w-{number:x}" for number in range(3 * most)]
+    cluster.client.gather(cluster.client.map(abs, range(len(names)), key=names, pure=False))
+    eventually(lambda: cluster.client.run_on_scheduler(remembered) <= most, 30)
+    eventually(lambda: all(keys <= most for keys in cluster.client.run(remembered).values()), 30)
+
+
 @pytest.mark.parametrize("state", ["idle", "stuck"])
 def test_nothing_outlives_a_killed_parent(parent, state):
     process, family = parent(state)
