@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 SECONDS = 2.0
 """After which a batch takes no further item: what a worker's death costs, and a request to end has to wait for."""
 MOST_BYTES = 16 << 20
-"""JSON of outputs after which a batch takes no further item."""
+"""JSON of the nodes' outputs after which a batch takes no further item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +138,33 @@ class _Walk:
         self.canceled = threading.Event()
         self.canceled_at: float | None = None
         self.wake: Callable[[], object] = lambda: None
-        self._outer = _outer(call)
-        self._most = {
+        self._size = 0
+
+    @cached_property
+    def _outer(self) -> Scope:
+        return _outer(self.call)
+
+    @cached_property
+    def _most(self) -> Mapping[str, int]:
+        """The retries that each node may have."""
+        return {
             node.id: attempts_allowed(node.retry, registry()[node.type].max_attempts)
-            for node, _ in call.steps.nodes
+            for node, _ in self.call.steps.nodes
         }
+
+    @property
+    def _over(self) -> bool:
+        """Whether it is time to bring home what there is."""
+        return monotonic() > self.end or self._size > MOST_BYTES
 
     def after(self, outcome: NodeOutcome) -> dict[str, Made]:
         """The attempts of the nodes after the head of a chain, which has completed: as many as there is time for."""
         call = cast("Chain", self.call)
-        scope = _ItemScope(self._outer, call.prefix, Item(0, call.iteration))
-        head = scope.handles[call.node_id_of_head] = Handle(Node(call.node_id_of_head, call.node_type), scope)
-        head.status, head.output = NodeStatus.COMPLETED, outcome.output
-        head.decided.set()
-        for node, wires in call.steps.nodes:
-            scope.add(node, wires)
         try:
+            scope = _ItemScope(self._outer, call.prefix, Item(0, call.iteration))
+            scope.know(call.node_id_of_head, outcome.output)
+            for node, wires in call.steps.nodes:
+                scope.add(node, wires)
             with listed(call, self):
                 return self.follow(scope, in_time=True)[0]
         except Exception:  # A fault of ours: what follows then goes the usual way.
@@ -185,18 +197,12 @@ class _Walk:
         )
 
     def _items(self, batch: Batch) -> Iterable[Done | Left]:
-        size = 0
         for item in batch.items:
             done = self._item(item)
             if self.canceled.is_set():
                 return
             yield done
-            if isinstance(done, Left):
-                if batch.in_order:
-                    return
-                continue
-            size += len(done.output)
-            if monotonic() > self.end or size > MOST_BYTES:
+            if self._over or (batch.in_order and isinstance(done, Left)):
                 return
 
     def _item(self, item: Item) -> Done | Left:
@@ -225,7 +231,7 @@ class _Walk:
         for handle in scope.handles.values():
             if handle.decided.is_set():
                 continue
-            if in_time and monotonic() > self.end:
+            if in_time and self._over:
                 return made, nodes, False
             try:
                 verdict = verdict_of(handle, scope.incoming[handle.node.id])
@@ -241,6 +247,7 @@ class _Walk:
                 self.wake = lambda call=call: cancel(call.execution_key, call.attempt)
                 outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()), brief=True)
                 made[handle.key] = Made(call.parameters, call.input, outcome)
+                self._size += len(json.dumps(outcome.output))
                 if not outcome.ok or NOTE in outcome.notes or self.canceled.is_set():
                     return made, nodes, False
                 plain = plain and not speaks(outcome.output)
@@ -285,7 +292,17 @@ class _Walk:
         return self._skipped(handle, datetime.now(UTC))
 
 
-class _ItemScope(Scope):
+class _OuterScope(Scope):
+    """A scope that knows what nodes gave."""
+
+    def know(self, node_id: str, output: Any) -> None:
+        """What a node gave that has completed."""
+        handle = self.handles[node_id] = Handle(Node(node_id, ""), self)
+        handle.status, handle.output = NodeStatus.COMPLETED, output
+        handle.decided.set()
+
+
+class _ItemScope(_OuterScope):
     """The scope of one item, on a worker."""
 
     def __init__(self, outer: Scope, prefix: str, item: Item) -> None:
@@ -325,9 +342,7 @@ def _outer(call: Together) -> Scope:
     configured = settings().model_copy(update={"max_payload_bytes": call.max_payload_bytes})
     env = _Env(configured, tuple(Path(root) for root in call.roots))
     run = _Run(call.around.names, call.instance_id, env)
-    scope = Scope(cast("Any", run), LocalEngine())
+    scope = _OuterScope(cast("Any", run), LocalEngine())
     for node_id, output in call.around.outputs.items():
-        handle = scope.handles[node_id] = Handle(Node(node_id, ""), scope)
-        handle.status, handle.output = NodeStatus.COMPLETED, output
-        handle.decided.set()
+        scope.know(node_id, output)
     return scope

@@ -516,3 +516,14 @@ async def test_no_item_gets_the_list(lab, items, batch_size):
     assert result["status"] == "completed"
     row = row_of(lab, result, "each/one", "7")
     assert row.input == {"tags": ["a"], "folder": "raw", "n": 7, "item": {"n": 7}}
+
+
+@pytest.mark.parametrize("kind", ["test/add", "test/picture"])
+async def test_a_batch_ends_by_time_whatever_becomes_of_its_items(lab, sent, monkeypatch, kind):
+    monkeypatch.setattr("mirror_realm.flows.batches.worker.SECONDS", -1.0)
+    body = {"node_id": "one", "type": kind, "input": {}}
+    body |= {"parameters": {"number": "{{ item }}"}} if kind == "test/picture" else {}
+    result = await lab(foreach([body], on_item_error="collect", max_concurrent=2, batch_size=100))
+    assert result["status"] == "completed"
+    assert len(result["output"]["each"]) == 10
+    assert [len(one) for one in sent] == [1] * 10
