@@ -76,7 +76,7 @@ class Order:
 
 def dask_setup(worker: Any) -> None:
     """Dask's preload hook, in each worker process: the kernel ends it with its nanny, even deep in C code."""
-    from tornado.ioloop import PeriodicCallback
+    from distributed.compatibility import PeriodicCallback
 
     processes.die_with_starter(signal.SIGKILL)
     worker.periodic_callbacks["forget-keys"] = PeriodicCallback(forget_keys, FORGET * 1000)
