@@ -74,12 +74,15 @@ class Order:
         return cls(**json.loads(text))
 
 
-def dask_setup(worker: Any) -> None:
+async def dask_setup(worker: Any) -> None:
     """Dask's preload hook, in each worker process: the kernel ends it with its nanny, even deep in C code."""
-    from distributed.compatibility import PeriodicCallback
-
     processes.die_with_starter(signal.SIGKILL)
-    worker.periodic_callbacks["forget-keys"] = PeriodicCallback(forget_keys, FORGET * 1000)
+    _forget_regularly(asyncio.get_running_loop())
+
+
+def _forget_regularly(loop: asyncio.AbstractEventLoop) -> None:
+    forget_keys()
+    loop.call_later(FORGET, _forget_regularly, loop)
 
 
 def forget_keys() -> None:
@@ -89,6 +92,13 @@ def forget_keys() -> None:
 
     if key_split.cache_info().currsize > MOST_KEYS:
         key_split.cache_clear()
+
+
+def forget_futures(scheduler: Any) -> None:
+    """Empty Dask's list of what was asked for outside of any span: one entry for each task that ever was, 0.3 KiB."""
+    for span in scheduler.extensions["spans"].spans.values():
+        if span.metadata is not None:
+            span.metadata["collections"].clear()
 
 
 async def run(order: Order, ready: int) -> None:
@@ -125,6 +135,7 @@ async def run(order: Order, ready: int) -> None:
         os.close(ready)
         while not await _over(stop):
             forget_keys()
+            forget_futures(scheduler)
             for number, nanny in enumerate(nannies):
                 if nanny.status in (Status.closed, Status.failed):
                     log.warning(

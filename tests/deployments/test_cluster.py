@@ -198,6 +198,18 @@ def remembered(dask_scheduler=None):
     return key_split.cache_info().currsize
 
 
+def asked_for(dask_scheduler):
+    spans = dask_scheduler.extensions["spans"].spans.values()
+    return sum(len(span.metadata["collections"]) for span in spans if span.metadata is not None)
+
+
+def test_what_was_asked_for_is_forgotten(cluster):
+    """Dask notes each ``submit`` for good, so that a scheduler grows as long as it lives."""
+    client = cluster.client
+    client.gather([client.submit(abs, number, pure=False) for number in range(500)])
+    eventually(lambda: client.run_on_scheduler(asked_for) < 100)
+
+
 def test_the_keys_of_tasks_are_forgotten(cluster):
     """Dask would keep a hundred thousand of them in each process, until which a night's memory grows."""
     most = cluster_process.MOST_KEYS
