@@ -109,7 +109,9 @@ def test_the_optimised_plan_runs_as_the_plain_one(run):
                 continue
             assert again is not None, label
             assert (row["status"], row["output"]) == (again["status"], again["output"]), label
-        assert failed or set(one["nodes"]) == set(other["nodes"])
+        # One that a failure inside a fork overtook has no row in the plain run; left out, it is skipped all the same.
+        told = {label for label in other["nodes"] if label in one["nodes"] or of_node(label) not in removed}
+        assert failed or set(one["nodes"]) == told
         seen.update(
             [one["status"], "removed" if removed else "nothing removed"] + ["same"] * (plain == optimised)
         )
