@@ -27,6 +27,28 @@ def definitions(draw, most=7):
 
 
 @st.composite
+def chains(draw):
+    """A definition of nodes one after another, some of them beside others."""
+    nodes, edges = [], []
+    for chain in range(draw(st.integers(1, 3))):
+        kinds = draw(st.lists(st.sampled_from("oooos"), min_size=2, max_size=5))
+        before = []
+        for number, kind in enumerate(kinds):
+            node_id = f"n{chain}-{number}{kind}"
+            if before:
+                edge = {"source": before[-1], "target": node_id}
+                edges.append(edge | draw(_conditioned("condition", list(before), 2)))
+            nodes.append({"node_id": node_id, **draw(_node(node_id, [], list(before), 0))})
+            before.append(node_id)
+    return {
+        "name": "random",
+        "variables": {"on": True, "off": False, "n": 3, "names": ["a", "b"]},
+        "nodes": nodes,
+        "edges": edges,
+    }
+
+
+@st.composite
 def bodies(draw, most=5):
     """The nodes and edges of a part without constructs in it."""
     return draw(_parts("b", most, 0, []))

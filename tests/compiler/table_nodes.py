@@ -36,3 +36,9 @@ async def outcome(parameters: Outcome, input: Anything, context) -> Anything:
         raise RealmError(Code.INVALID_ARGUMENT, f"{context.node_id} fails, as the table says")
     own = context.node_id.rpartition("/")[2].replace("-", "_")
     return Anything(**{**dict.fromkeys(input.model_extra, 1), own: 1, "seen": parameters.seen})
+
+
+@node_type("table/work", version="1.0.0", idempotent=True, resources=Resources(cpu_millis=0, memory_mb=0))
+async def work(parameters: Outcome, input: Anything, context) -> Anything:
+    """The same on a worker, where it may be fused with others."""
+    return await outcome.executor(parameters, input, context)

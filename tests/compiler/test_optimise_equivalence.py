@@ -28,7 +28,7 @@ from mirror_realm.flows.results import instance_result
 from mirror_realm.flows.runners import ThreadRunner
 from mirror_realm.store import Store
 from mirror_realm.tasks.registry import registry
-from tests.compiler.plan_strategies import definitions
+from tests.compiler.plan_strategies import chains, definitions
 
 HERE = str(Path(__file__).parent)
 FORKS = ("control/foreach", "control/parallel")
@@ -78,6 +78,34 @@ def of_node(label):
     return label.partition("[")[0]
 
 
+def same(one, other, removed):
+    """Hold the result of a plan's run against that of the plain one, from which ``removed`` nodes were taken."""
+    assert one["status"] == other["status"]
+    assert one["output"] == other["output"]
+    failed = one["status"] == "failed"
+    for label, row in other["nodes"].items():
+        if of_node(label) in removed:
+            assert row["status"] == "skipped"
+            assert row["reason"]
+    for label, row in one["nodes"].items():
+        if of_node(label) in removed:
+            # The node that a failure overtook has no row in the plain run.
+            assert row["status"] == "skipped"
+            assert failed or label in other["nodes"], label
+            continue
+        again = other["nodes"].get(label)
+        # What had begun when a node failed the instance, also inside a fork, depends on the moment, in either plan.
+        if failed and (
+            again is None or "canceled" in (row["status"], again["status"]) or row["type"] in FORKS
+        ):
+            continue
+        assert again is not None, label
+        assert (row["status"], row["output"]) == (again["status"], again["output"]), label
+    # One that a failure inside a fork overtook has no row in the plain run; left out, it is skipped all the same.
+    told = {label for label in other["nodes"] if label in one["nodes"] or of_node(label) not in removed}
+    assert failed or set(one["nodes"]) == told
+
+
 def test_the_optimised_plan_runs_as_the_plain_one(run):
     seen = Counter()
 
@@ -87,34 +115,30 @@ def test_the_optimised_plan_runs_as_the_plain_one(run):
         plain = plan_without_checks(definition)
         optimised = optimise(plain)
         one, other = run(plain, {"x": x}), run(optimised, {"x": x})
-        assert one["status"] == other["status"]
-        assert one["output"] == other["output"]
-        failed = one["status"] == "failed"
         removed = labels(plain) - labels(optimised)
-        for label, row in other["nodes"].items():
-            if of_node(label) in removed:
-                assert row["status"] == "skipped"
-                assert row["reason"]
-        for label, row in one["nodes"].items():
-            if of_node(label) in removed:
-                # The node that a failure overtook has no row in the plain run.
-                assert row["status"] == "skipped"
-                assert failed or label in other["nodes"], label
-                continue
-            again = other["nodes"].get(label)
-            # What had begun when a node failed the instance, also inside a fork, depends on the moment, in either plan.
-            if failed and (
-                again is None or "canceled" in (row["status"], again["status"]) or row["type"] in FORKS
-            ):
-                continue
-            assert again is not None, label
-            assert (row["status"], row["output"]) == (again["status"], again["output"]), label
-        # One that a failure inside a fork overtook has no row in the plain run; left out, it is skipped all the same.
-        told = {label for label in other["nodes"] if label in one["nodes"] or of_node(label) not in removed}
-        assert failed or set(one["nodes"]) == told
+        same(one, other, removed)
         seen.update(
             [one["status"], "removed" if removed else "nothing removed"] + ["same"] * (plain == optimised)
         )
 
     check()
     assert min(seen["completed"], seen["failed"], seen["removed"]) > 20, seen
+
+
+def test_a_fused_plan_runs_as_the_plain_one(run):
+    """In the bulk profile: chains in one task, a foreach in batches."""
+    seen = Counter()
+
+    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(definition=st.one_of(chains(), definitions()), x=st.integers(0, 2))
+    def check(definition, x):
+        text = json.dumps(definition).replace("table/outcome", "table/work")
+        plain = plan_without_checks(json.loads(text))
+        bulk = optimise(plan_without_checks(json.loads(text) | {"execution": {"profile": "bulk"}}))
+        one, other = run(plain, {"x": x}), run(bulk, {"x": x})
+        same(one, other, labels(plain) - labels(bulk))
+        seen.update([one["status"], *("fused" for _ in bulk.fused)])
+
+    check()
+    assert min(seen["completed"], seen["failed"]) > 10, seen
+    assert seen["fused"] > 40, seen
