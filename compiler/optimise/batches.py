@@ -23,7 +23,7 @@ def batches(plan: Plan, notes: Notes) -> Plan:
         if node.type == FOREACH
         for part in block.parts_of(node.id)
     ]
-    notes.saw = counted(len(found), "foreach") if found else "no foreach"
+    notes.saw = counted(len(found), "foreach node") if found else "no foreach"
     bulk = plan.definition.execution.profile == "bulk"
     nodes = dict(plan.nodes)
     for block, node, part in found:
