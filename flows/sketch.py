@@ -6,7 +6,7 @@ Nothing is run. What the journal knows of the instance gives the states.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..compiler.document import Span
@@ -15,11 +15,10 @@ from ..compiler.graph import Edge as Line
 from ..compiler.graph import Graph, GraphNode
 from ..compiler.scopes import Scope as Outline
 from ..core.status import NodeStatus
-from .declarations import edges
+from .recorder import Recorder, Started
 
 if TYPE_CHECKING:
     from ..store import Store
-    from .declarations import Edge, Node
     from .run import Run
 
 log = logging.getLogger(__name__)
@@ -37,9 +36,9 @@ _WORST = (
 
 def outline(run: Run) -> Outline:
     """The scope of a run and those inside it, as the drawing takes them."""
-    root = _Sketch()
+    root = Recorder()
     for handle in run.root.handles.values():
-        root.nodes[handle.node.id] = _Drawn(handle.node, handle.parts)
+        root.nodes[handle.node.id] = Started(handle.node, handle.parts)
         root.incoming[handle.node.id] = run.root.incoming[handle.node.id]
     return _Outliner().outline(root, None, None, None)
 
@@ -60,43 +59,12 @@ def states(run: Run, store: Store, scope: Outline) -> dict[str, State]:
     return found
 
 
-class _Drawn:
-    """A node as it would be started; stands for its handle."""
-
-    def __init__(self, node: Node, parts: Mapping[str, Any]) -> None:
-        self.node, self.parts = node, parts
-
-
-class _Sketch:
-    """Stands for a scope, and notes what is started in it."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, _Drawn] = {}
-        self.incoming: dict[str, tuple[Edge, ...]] = {}
-
-    def start(
-        self,
-        node: Node,
-        after: Any = None,
-        *,
-        body: Any = None,
-        branches: Mapping[str, Any] | None = None,
-    ) -> _Drawn:
-        """Note ``node`` and its edges."""
-        self.incoming[node.id] = edges(after)
-        drawn = self.nodes[node.id] = _Drawn(node, {"": body} if body is not None else branches or {})
-        return drawn
-
-    def leave_out(self, node: Node, because: str) -> None:
-        """A node that never runs is not drawn."""
-
-
 class _Outliner:
     def __init__(self) -> None:
         self.left = MOST
 
     def outline(
-        self, sketch: _Sketch, owner: GraphNode | None, parent: Outline | None, name: str | None
+        self, sketch: Recorder, owner: GraphNode | None, parent: Outline | None, name: str | None
     ) -> Outline:
         self.left -= len(sketch.nodes)
         graph = _graph(sketch)
@@ -108,11 +76,11 @@ class _Outliner:
                     scope.children.append(inner)
         return scope
 
-    def inside(self, part: Any) -> _Sketch | None:
+    def inside(self, part: Any) -> Recorder | None:
         """What a part would start; nothing, where there is no room or its function does more than starting nodes."""
         if self.left <= 0:
             return None
-        sketch = _Sketch()
+        sketch = Recorder()
         try:
             part(sketch)
         except Exception:  # A part written by hand may do anything; the picture then stays closed there.
@@ -121,14 +89,14 @@ class _Outliner:
         return sketch
 
 
-def _graph(sketch: _Sketch) -> Graph:
+def _graph(sketch: Recorder) -> Graph:
     return Graph(
         nodes=tuple(GraphNode(one.node.id, one.node.type, (), _NOWHERE) for one in sketch.nodes.values()),
         edges=tuple(_lines(sketch)),
     )
 
 
-def _lines(sketch: _Sketch) -> Sequence[Line]:
+def _lines(sketch: Recorder) -> Sequence[Line]:
     return [
         Line(one.source.node.id, target, None if one.when is None else str(one.when), one.mapping)
         for target, incoming in sketch.incoming.items()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...core.resources import Resources
 from ...tasks.batching import alone, bound_to_the_run, shared
 from ...tasks.registry import registry
-from ..declarations import Node, edges
+from ..declarations import Node
+from ..recorder import Recorder
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -68,15 +69,16 @@ class Unfit(Exception):
 
 def steps_of(part: Part) -> tuple[Steps, Resources]:
     """A part's steps, and what one task needs for them. Raises :class:`Unfit`."""
-    sketch = _Recorder()
+    recorder = Recorder()
     try:
-        output = part(sketch)  # pyright: ignore[reportArgumentType] - it stands for the scope
+        output = part(recorder)  # pyright: ignore[reportArgumentType] - it stands for the scope
     except Exception as error:
         raise Unfit(f"its function does more than starting nodes: {error}") from error
-    steps = Steps(tuple(sketch.started), output, tuple(sketch.left_out))
+    nodes = ((one.node, tuple(map(wire, recorder.incoming[id]))) for id, one in recorder.nodes.items())
+    steps = Steps(tuple(nodes), output, tuple(recorder.left_out))
     types = registry()
     for node, _ in steps.nodes:
-        if node.id in sketch.constructs:
+        if recorder.nodes[node.id].parts:
             raise Unfit(f"{node.id}: the run itself drives it")
         if (because := alone(node, types[node.type])) is not None:
             raise Unfit(f"{node.id}: {because}")
@@ -113,44 +115,6 @@ def _said(node_id: str, words: str) -> bool:
     """Whether a node is named in a text, in any of the ways in which expressions can."""
     escaped = json.dumps(node_id, ensure_ascii=False)[1:-1]
     return any(one in words for one in {node_id, escaped, node_id.replace("-", "_")})
-
-
-class _Recorder:
-    """Stands for a scope, and notes what is started in it."""
-
-    def __init__(self) -> None:
-        self.started: list[tuple[Node, tuple[Wire, ...]]] = []
-        self.left_out: list[tuple[Node, str]] = []
-        self.constructs: set[str] = set()
-
-    def start(
-        self,
-        node: Node,
-        after: Any = None,
-        *,
-        body: Any = None,
-        branches: Mapping[str, Any] | None = None,
-    ) -> _Started:
-        """Note ``node`` and its edges."""
-        self.started.append((node, tuple(_wires(after))))
-        if body is not None or branches:
-            self.constructs.add(node.id)
-        return _Started(node)
-
-    def leave_out(self, node: Node, because: str) -> None:
-        """Note a node that never runs."""
-        self.left_out.append((node, because))
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """Stands for a handle."""
-
-    node: Node
-
-
-def _wires(after: Any) -> Iterator[Wire]:
-    return map(wire, edges(after))
 
 
 def wire(edge: Any) -> Wire:

@@ -93,25 +93,26 @@ class _Items:
         await self._batch(fresh)
 
     async def _batch(self, left: list[tuple[int, Any]]) -> None:
+        """Items of which no earlier life began any node."""
         assert self._batches is not None
         size = len(left)
         while left and self.failure is None:
             if self._batches.watched:
-                await self._one(*left.pop(0))
+                await self._one(*left.pop(0), past={})
                 continue
             results = await self._batches.run([self._item(*one) for one in left[:size]])
             for one, result in zip(left, results, strict=False):
                 if isinstance(result, Done):
                     self._put(result.index, result.output)
                 elif self.failure is None:
-                    await self._one(*one, made=result.made)
+                    await self._one(*one, past={}, made=result.made)
             left = left[len(results) :]
             if results:
                 size *= 2
             elif size > 1:
                 size = max(1, size // SPLIT)
             else:  # It may be the one that kills its workers: the run holds it responsible.
-                await self._one(*left.pop(0))
+                await self._one(*left.pop(0), past={})
 
     def _item(self, index: int, item: Any) -> Item:
         around = self._site.handle.scope.iteration

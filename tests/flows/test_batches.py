@@ -421,3 +421,12 @@ async def test_a_batch_ends_by_time_whatever_becomes_of_its_items(lab, sent, mon
     assert result["status"] == "completed"
     assert len(result["output"]["each"]) == 10
     assert [len(one) for one in sent] == [1] * 10
+
+
+async def test_bodies_with_chains_go_in_batches_in_bulk(lab, sent):
+    """There the compiler fuses the chain inside the body, which is nothing to a worker that goes through all of it."""
+    body = [added(), added("two", input={"value": "{{ nodes.one.value }}"})]
+    text = foreach(body, edges=[{"source": "one", "target": "two"}])
+    result = await lab("execution: {profile: bulk}\n" + text)
+    assert [one["two"]["value"] for one in result["output"]["each"]] == list(range(2, 12))
+    assert sent == ["dddd", "dddd", "dd"]
