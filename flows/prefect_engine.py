@@ -1,31 +1,32 @@
 """The Prefect engine: one tracked task run per node, named after it, with edges, states, retries and logs.
 
-The task is thin: its body runs in the flow process and awaits the attempt, which a runner executes elsewhere
+The body of a node runs in the flow process and awaits the attempt, which a runner executes elsewhere
 (``docs/decisions.md``: a tenth of the cost of submitting through ``DaskTaskRunner``).
 """
 
 from __future__ import annotations
 
-import copy
+import asyncio
 import functools
 import logging
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect import Task, flow
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRunResult
+from prefect import flow
+from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
-from prefect.states import Cancelled, Completed, Failed
-from prefect.task_engine import run_task_async
+from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
 from ..core.errors import Code, ErrorRecord, RealmError
-from . import stopping
+from . import stopping, task_runs
 from .declarations import Workflow
-from .engines import Body, Failure, FlowFunction
+from .engines import Body, FlowFunction, log_completed
+from .journal import now
+from .task_runs import TrackedRun, state
 from .waits import Suspended
 
 if TYPE_CHECKING:
@@ -44,72 +45,50 @@ class PrefectEngine:
 
     async def node(self, handle: Handle, after: Sequence[Handle], body: Body, most: int) -> None:
         """See :class:`.engines.Engine`."""
-        attempts = 0
-        failure: Failure | None = None
-
-        async def attempt(after: object) -> State[Any]:
-            nonlocal attempts, failure
-            attempts += 1
-            failure = None  # Of this attempt: should the body break, an earlier one's must not stand for it.
-            failure = await body(attempts)
-            return _failed(failure.error) if failure is not None else Completed(message=handle.summary)
-
-        def may_retry(task: Task[Any, Any], task_run: object, state: object) -> bool:
-            delay = failure.delay if failure is not None else None
-            # The wait depends on the code of this very error; Prefect reads it right after asking us.
-            task.retry_delay_seconds = delay or 0
-            return delay is not None
-
-        state = await self._track(handle, after, attempt, retries=most - 1, retry_condition_fn=may_retry)
-        if failure is None and not state.is_completed():
-            # The body itself broke: a fault of ours, which must not pass for the node's result.
-            await state.aresult()
+        run = self._run(handle, after, retries=most - 1)
+        with run.entered():
+            try:
+                await _attempts(run, handle, body)
+            except asyncio.CancelledError as stopped:
+                if handle.scope.run.waits.leaving:
+                    run.enter(state(StateType.PAUSED, "Waiting", "its instance was put aside"))
+                else:
+                    await run.crashed(stopped)
+                raise
+            except BaseException as error:
+                # The body itself broke: a fault of ours, which must not pass for the node's result.
+                await run.crashed(error)
+                raise
 
     async def skipped(self, handle: Handle, after: Sequence[Handle], reason: str) -> None:
         """See :class:`.engines.Engine`."""
-
-        async def skip(after: object) -> State[Any]:
+        run = self._run(handle, after)
+        with run.entered():
             log.info("%s skipped: %s", handle.label, reason)
-            return Completed(name="Skipped", message=reason)
+            run.enter(state(StateType.COMPLETED, "Skipped", reason))
 
-        await self._track(handle, after, skip)
-
-    async def _track(
-        self, handle: Handle, after: Sequence[Handle], function: Any, **options: Any
-    ) -> State[Any]:
-        node = handle.node
-        # A task is made with a look at the source of its function, which takes more than a millisecond.
-        task = copy.copy(_template())
-        task.fn = function
-        task.name = node.type
-        task.task_run_name = handle.label.replace("{", "{{").replace("}", "}}")
-        task.description = f"{handle.label} ({node.type}) {node.at or ''}".strip()
-        for name, value in options.items():
-            setattr(task, name, value)
-        # An edge in Prefect's graph, not a condition: ours are decided. `wait_for` would show the same edges, but it
-        # fetches every result again, several milliseconds each.
-        upstream: Any = {
-            TaskRunResult(id=run_id)  # pyright: ignore[reportUnhashable] - it is frozen
-            for h in after
-            if (run_id := self._task_runs.get(h.label))
-        }
-        running: Any = run_task_async(
-            task, parameters={"after": None}, dependencies={"after": upstream}, return_type="state"
-        )
-        state: State[Any] = await running
-        if (run_id := state.state_details.task_run_id) is not None:
-            self._task_runs[handle.label] = run_id
-        return state
+    def _run(self, handle: Handle, after: Sequence[Handle], retries: int = 0) -> TrackedRun:
+        # The edges in Prefect's graph.
+        upstream = [run_id for h in after if (run_id := self._task_runs.get(h.label))]
+        run = TrackedRun(handle.label, handle.node.type, upstream, retries)
+        self._task_runs[handle.label] = run.id
+        return run
 
 
-@functools.cache
-def _template() -> Task[Any, Any]:
-    """What the tasks of all nodes have in common."""
-
-    async def node(after: object) -> None:
-        """Stands for the function of a node's own task."""
-
-    return Task(node, cache_policy=NO_CACHE, persist_result=False)
+async def _attempts(run: TrackedRun, handle: Handle, body: Body) -> None:
+    """Attempts of a node until one completes or was the last."""
+    attempt = 1
+    run.enter(state(StateType.RUNNING))
+    while (failure := await body(attempt)) is not None and failure.delay is not None:
+        run.enter(AwaitingRetry(scheduled_time=now() + timedelta(seconds=failure.delay)))
+        await asyncio.sleep(failure.delay)
+        attempt += 1
+        run.enter(state(StateType.RUNNING, "Retrying"))
+    if failure is not None:
+        run.enter(_failed(failure.error))
+        return
+    run.enter(state(StateType.COMPLETED, message=handle.summary))
+    asyncio.get_running_loop().call_later(task_runs.SOON, log_completed, handle)
 
 
 def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
@@ -131,6 +110,9 @@ def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
             if error.record.code is Code.CANCELLED:
                 return Cancelled(message=error.record.message)
             return _failed(error.record)
+        finally:
+            if (context := FlowRunContext.get()) is not None and context.flow_run is not None:
+                task_runs.tell_all(context.flow_run.id)
 
     return flow(
         name=workflow.name,
@@ -154,6 +136,7 @@ class _ToFlowRun(APILogHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if FlowRunContext.get() is not None:
+            record.task_run_id = task_runs.current.get()
             super().emit(record)
 
 

@@ -121,8 +121,7 @@ async def test_a_run_is_visible_in_prefect(prefect, tmp_path):
     logs = await eventually(
         lambda: ask(prefect, "POST", "/logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}}),
         lambda rows: any(
-            r["task_run_id"] == named["end"]["id"] and "Finished in state Completed('" in r["message"]
-            for r in rows
+            r["task_run_id"] == named["end"]["id"] and "end completed in" in r["message"] for r in rows
         ),
     )
     assert any("TRANSIENT_ERROR: attempt 1 fails" in row["message"] for row in logs)
@@ -173,6 +172,56 @@ async def test_nodes_inside_nodes_are_task_runs_too(prefect, tmp_path):
     assert svg.count(">completed · 2 done<") == len(inside)
 
 
+async def states(prefect, runs):
+    """The states that Prefect was told of each of these task runs, by their names."""
+    told = {r["name"]: await ask(prefect, "GET", f"/task_run_states/?task_run_id={r['id']}") for r in runs}
+    return {
+        name: [s["name"] for s in sorted(rows, key=lambda s: s["timestamp"])] for name, rows in told.items()
+    }
+
+
+async def test_prefect_is_told_of_what_lasts_and_of_how_it_ended(prefect, tmp_path):
+    path = tmp_path / "told.yaml"
+    path.write_text("""
+name: told
+nodes:
+  - {node_id: brief, type: control/delay, parameters: {duration: 1ms}}
+  - {node_id: long, type: control/delay, parameters: {duration: 300ms}}
+  - {node_id: again, type: test/fail, parameters: {times: 1}, retry: {max_attempts: 2, initial: 200ms}}
+  - {node_id: bad, type: test/fail, depends_on: again, parameters: {code: INVALID_ARGUMENT, times: 9}}
+  - {node_id: after, type: control/delay, depends_on: bad, parameters: {duration: 1ms}}
+""")
+    result = await run_workflow(path)
+    assert result["status"] == "failed"
+    runs = await eventually(
+        lambda: task_runs(prefect, result["flow_run_id"]),
+        lambda rows: {"brief", "long", "bad"} <= {r["name"] for r in rows if r["end_time"]},
+    )
+    told = await states(prefect, runs)
+    assert told["brief"] == ["Completed"]
+    assert told["long"] == ["Running", "Completed"]
+    assert told["bad"][-1] == "Failed"
+    assert "AwaitingRetry" in told["again"]
+    assert told["again"][-1] == "Completed"
+    by_name = {r["name"]: r for r in runs}
+    assert 0.3 <= by_name["long"]["total_run_time"] < 5
+    assert by_name["brief"]["start_time"] <= by_name["brief"]["end_time"]
+    assert "after" not in by_name
+
+
+async def test_a_node_inside_another_names_it_as_its_parent(prefect, tmp_path):
+    path = tmp_path / "nested.yaml"
+    path.write_text(NESTED, encoding="utf-8")
+    result = await run_workflow(path)
+    runs = await eventually(
+        lambda: task_runs(prefect, result["flow_run_id"]),
+        lambda rows: {"each", "each/fork[0]"} <= {r["name"] for r in rows if r["end_time"]},
+    )
+    by_name = {r["name"]: r for r in runs}
+    (parent,) = by_name["each/fork[0]"]["task_inputs"]["__parents__"]
+    assert parent["id"] == by_name["each"]["id"]
+
+
 async def test_sigterm_is_for_whoever_runs_the_flow(prefect, tmp_path):
     """Prefect would raise it in the middle of the run, and the instance would fail by it."""
     path = tmp_path / "slow.yaml"
@@ -219,6 +268,10 @@ async def test_a_fault_of_ours_fails_the_instance_and_never_passes_for_a_result(
     assert result["status"] == "failed"
     assert result["error"]["code"] == "INTERNAL_ERROR"
     assert "a fault of ours" in result["error"]["message"]
+    await eventually(
+        lambda: task_runs(prefect, result["flow_run_id"]),
+        lambda rows: [r["state_type"] for r in rows if r["name"] == "起点"] == ["CRASHED"],
+    )
 
 
 async def test_a_fault_of_ours_on_a_retry_is_one_too(prefect, tmp_path, monkeypatch):
