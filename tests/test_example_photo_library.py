@@ -56,3 +56,23 @@ def test_a_folder_is_found_by_words_and_by_pictures(library, capsys):
     assert len(found(capsys, "red car")) == 3
     assert run(["media", "report"]) == 0
     assert "改名.jpg" in (library / "media-report.html").read_text(encoding="utf-8")
+
+
+def test_the_library_is_looked_after_by_night(library, capsys):
+    """Photos that were indexed without a model get their vectors; without anything new nothing is done again."""
+    for photo in sorted((library / "photos").iterdir()):
+        arguments = ["--input", f"file_path={photo}", "--set", "understand.model=ViT-B/32"]
+        assert run(["run", "workflow.yaml", "--engine", "local", "--json", *arguments]) == 0
+        assert not json.loads(capsys.readouterr().out)["output"]["searchable"]
+    (library / "photos" / "lake.jpg").write_bytes(b"gone bad")
+
+    def upkeep() -> dict:
+        arguments = ["--set", "index.model=tiny", "--set", "divide.clusters=2"]
+        assert run(["run", "upkeep.yaml", "--engine", "local", "--json", *arguments]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first, second = upkeep(), upkeep()
+    assert first["output"] == {"embedded": 2, "unreadable": 1, "searchable": 2, "clusters": 1}
+    assert second["output"] == {"embedded": 0, "unreadable": 1, "searchable": 2, "clusters": 0}
+    assert second["nodes"]["divide"]["status"] == "skipped"
+    assert len(found(capsys, "red car")) == 2

@@ -6,6 +6,16 @@ from .embed import ai_embed
 from .enhance import image_enhance
 from .faces import ai_faces
 from .index import ai_index
+from .reindex import ai_reindex
 from .search import ai_search
 
-__all__ = ["ai_cluster", "ai_embed", "ai_faces", "ai_index", "ai_search", "image_analyze", "image_enhance"]
+__all__ = [
+    "ai_cluster",
+    "ai_embed",
+    "ai_faces",
+    "ai_index",
+    "ai_reindex",
+    "ai_search",
+    "image_analyze",
+    "image_enhance",
+]

@@ -1,15 +1,23 @@
-"""The whole library embedded: what is missing is computed in batches, beside what there is, then takes its place."""
+"""``ai/reindex``: the whole library embedded. What is missing is computed in batches, beside what there is, then takes
+its place."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import Code, RealmError
 from ...core.references import local_path
+from ...core.resources import Gpu, Resources
+from ..inference.catalogue import DEFAULT_EMBEDDER
+from ..sdk import Effects, node_type
 from .embed import STAGE
-from .library import EmbeddingModel, pack
+from .library import EmbeddingModel, embedding_model, open_library, pack
 from .searching import library_index
 
 if TYPE_CHECKING:
@@ -18,8 +26,11 @@ if TYPE_CHECKING:
     from ...store import MediaFile, Store
     from ...store.media_stages import StageKey
     from ...store.media_vectors import Space
+    from ..context import NodeContext
 
 BATCH = 32
+READERS = 4
+"""Pictures that are decoded at once; decoding holds no lock of Python's."""
 EVERYTHING = 1_000_000_000
 
 Swap = Literal["auto", "now", "never"]
@@ -42,6 +53,66 @@ class Reindexed:
     size: int
     active: bool
     swapped: bool
+
+
+class ReindexParameters(BaseModel):
+    """Which model's vectors, and when searches use them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(
+        default=DEFAULT_EMBEDDER,
+        description="An embedding model, as `realm models list --task embedding` names it",
+    )
+    swap: Swap = Field(
+        default="auto",
+        description="When searches use this model: auto once it finds whatever the active one does, now, or never",
+    )
+    retry: bool = Field(default=False, description="Try pictures that failed before at once")
+
+
+class ReindexInput(BaseModel):
+    """Nothing: the library is what it works on."""
+
+
+class ReindexOutput(BaseModel):
+    """What was done, and the index after it."""
+
+    model: str = Field(description="Model and weights whose index this is")
+    embedded: int = Field(description="Pictures that got a vector now")
+    failed: int = Field(description="Pictures that could not be read; they are tried again later")
+    waiting: int = Field(description="Pictures that failed before and are not due yet")
+    lacking: int = Field(description="Pictures that the active model can find and this one cannot")
+    size: int = Field(description="Vectors in the index")
+    active: bool = Field(description="Whether searches use this model")
+    swapped: bool = Field(description="Whether it took the place of another just now")
+
+
+@node_type(
+    "ai/reindex",
+    version="1.0.0",
+    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=3072),
+    idempotent=True,
+    timeout=86_400,
+    effects=lambda parameters, input: Effects(["db.media"], adds=["artifact", "db.media.vectors"]),
+)
+def ai_reindex(parameters: ReindexParameters, input: ReindexInput, context: NodeContext) -> ReindexOutput:
+    """Embed every picture of the library that has no vector yet, and bring the search index up to date.
+
+    With another model, its vectors are built beside the old ones; searches change over when they are complete. A
+    picture that cannot be read is noted and tried again later. It can be stopped at any time and goes on where it was.
+    Made for the night: `examples/photo-library/upkeep.yaml`.
+
+    Errors: DEPENDENCY_FAILURE, with the command to run, when the model or its packages are not here.
+    """
+    model = embedding_model(parameters.model, context)
+
+    def progress(done: int, total: int) -> None:
+        context.progress(done / max(1, total), f"{done:,} of {total:,} pictures")
+
+    with open_library(context.settings) as store:
+        done = reindex(store, model, swap=parameters.swap, retry=parameters.retry, progress=progress)
+    return ReindexOutput(**asdict(done))
 
 
 def reindex(
@@ -102,11 +173,16 @@ def _seen(
     store: Store, model: EmbeddingModel, files: Sequence[MediaFile], keys: dict[str, StageKey]
 ) -> Iterator[tuple[MediaFile, Image.Image]]:
     """The files that can be read, as pictures; a failure is noted."""
-    for file in files:
+    with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), thread_name_prefix="decode") as pool:
+        reading = [(file, pool.submit(_read, file, model)) for file in files]
         try:
-            yield file, _read(file, model)
-        except RealmError as error:
-            store.stages.failed(keys[file.id], error.record)
+            for file, picture in reading:
+                try:
+                    yield file, picture.result()
+                except RealmError as error:
+                    store.stages.failed(keys[file.id], error.record)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _read(file: MediaFile, model: EmbeddingModel) -> Image.Image:
