@@ -1,222 +1,91 @@
-"""Random definitions as trees of blocks. A block becomes nodes and edges here; what it must come to is in
-:mod:`.oracle`.
-
-A part is a list of blocks, one after the other; each block begins at one node and ends at one node.
-"""
+"""Random definitions: what blocks look like as nodes and edges, and the definitions that others name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-ALWAYS = 99
-"""Failures of a node that never succeeds."""
-Part = Sequence["Block"]
+from mirror_realm.core.errors import Code
 
+from .blocks import (
+    ALWAYS,
+    Asking,
+    Block,
+    Branch,
+    Delay,
+    Diamond,
+    Each,
+    Fork,
+    Inlined,
+    Meeting,
+    Outcome,
+    Part,
+    Registered,
+    Rounds,
+    Transaction,
+    Work,
+    parts_of,
+    works_of,
+)
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was drawn for a node. It has ``attempts``; those before ``fails`` fail with ``code``."""
-
-    fails: int = 0
-    code: str = "TRANSIENT_ERROR"
-    attempts: int = 1
-    before: float = 0.0
-    after: float = 0.0
-    kilobytes: int = 0
-
-    @property
-    def succeeds(self) -> bool:
-        """Whether it completes in the end."""
-        return self.fails < self.attempts
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One node. ``by_round`` are outcomes of single rounds of the loop or foreach that it stands in."""
-
-    id: str
-    outcome: Outcome
-    once: bool = True
-    guarded: bool = False
-    """Whether its guard does not hold."""
-    passes: str = ""
-    """How a failure is let pass: ``ignore``, ``fail_on_error``, ``fallback``, or not at all."""
-    undo: Outcome | None = None
-    by_round: Mapping[int, int] = field(default_factory=dict)
-    score: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Diamond:
-    """One node, some side by side, one node after them."""
-
-    first: Work
-    sides: Sequence[Work]
-    last: Work
-    join: str | int = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One node whose score decides which of two follows."""
-
-    first: Work
-    high: Work
-    low: Work
-    last: Work
-
-
-@dataclass(frozen=True, slots=True)
-class Rescue:
-    """A node that hands over to another when it fails."""
-
-    first: Work
-    then: Work
-    rescue: Work
-    last: Work
-
-
-@dataclass(frozen=True, slots=True)
-class Each:
-    """A foreach over ``count`` items."""
-
-    id: str
-    count: int
-    body: Part
-    on_item_error: str
-    max_concurrent: int
-    results: str = "list"
-    batch_size: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Rounds:
-    """A loop of ``count`` rounds."""
-
-    id: str
-    count: int
-    body: Part
-    break_on_error: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """Parts side by side, all of which must complete."""
-
-    id: str
-    branches: Mapping[str, Part]
-    fail_fast: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A part that is undone when it fails; ``tolerated``: the rest goes on then."""
-
-    id: str
-    body: Part
-    tolerated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """A wait."""
-
-    id: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Inlined:
-    """A part that is a workflow of its own, named by its ``id``."""
-
-    id: str
-    body: Part
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """A node that waits for an event, beside a pause of so many seconds after which it is emitted."""
-
-    id: str
-    seconds: float
-
-
-Block = Work | Diamond | Branch | Rescue | Each | Rounds | Fork | Transaction | Delay | Inlined | Meeting
 _INPUT = {"type": "object", "properties": {"never": {"type": "boolean"}}}
 
 
-def document(name: str, part: Part, ledger: str, round: str = "") -> dict[str, Any]:
+RIGHT = "1.1.0"
+"""The version of a registered workflow that the definition that names it wants."""
+
+
+def document(name: str, part: Part, ledger: str, version: str = "1.0.0") -> dict[str, Any]:
     """The definition, as a person would write it."""
-    return {"name": name, "version": "1.0.0", "input": _INPUT, **_part(part, ledger, round)}
+    return {"name": name, "version": version, "input": _INPUT, **_part(part, ledger, "")}
 
 
 def inner_documents(part: Part, ledger: str) -> Iterator[dict[str, Any]]:
-    """The definitions that a definition names, and those that they name."""
+    """The definitions beside a definition that it names, and those that they name."""
     for block in part:
-        if isinstance(block, Inlined):
+        if isinstance(block, Inlined) and not isinstance(block, Registered):
             yield document(block.id, block.body, ledger)
         for inner in parts_of(block):
             yield from inner_documents(inner, ledger)
 
 
-def constructs(part: Part) -> Iterator[str]:
-    """What the definition is made of, by name."""
-    for block in part:
-        yield type(block).__name__.lower()
-        for inner in parts_of(block):
-            yield from constructs(inner)
-        yield from _traits(block)
-
-
-def parts_of(block: Block) -> list[Part]:
-    """The parts inside a block."""
-    if isinstance(block, Fork):
-        return list(block.branches.values())
-    return [block.body] if isinstance(block, Each | Rounds | Transaction | Inlined) else []
-
-
-def works_of(block: Block) -> list[Work]:
-    """The nodes of a block itself."""
-    if isinstance(block, Work):
-        return [block]
-    if isinstance(block, Diamond):
-        return [block.first, *block.sides, block.last]
-    if isinstance(block, Branch):
-        return [block.first, block.high, block.low, block.last]
-    return [block.first, block.then, block.rescue, block.last] if isinstance(block, Rescue) else []
-
-
-def all_works(part: Part) -> Iterator[Work]:
-    """Every node that works, inside others too."""
-    for block in part:
-        yield from works_of(block)
-        for inner in parts_of(block):
-            yield from all_works(inner)
-
-
-def batched(part: Part) -> Iterator[str]:
-    """The ids of the nodes that work inside a foreach which goes in batches: what is lost with a worker begins again
-    there under the same number, and an instance that ends meanwhile knows nothing of it."""
+def registered_documents(part: Part, ledger: str) -> Iterator[dict[str, Any]]:
+    """The registered definitions that a definition names, those that they name before them; each with versions that
+    nobody wants."""
     for block in part:
         for inner in parts_of(block):
-            if isinstance(block, Each) and block.batch_size > 1:
-                yield from (work.id for work in all_works(inner))
-            else:
-                yield from batched(inner)
+            yield from registered_documents(inner, ledger)
+        if isinstance(block, Registered):
+            yield _decoy(block, "1.0.0", ledger)
+            yield document(block.id, block.body, ledger, RIGHT)
+            if block.wanted:
+                yield _decoy(block, "2.0.0", ledger)
 
 
-def _traits(block: Block) -> Iterator[str]:
-    for work in works_of(block):
-        if work.outcome.fails and work.outcome.succeeds:
-            yield "retry"
-        if work.undo is not None:
-            yield "compensate"
-        if work.passes:
-            yield f"on_error {work.passes}"
-        if work.outcome.kilobytes:
-            yield "artifact"
+def later_documents(part: Part, ledger: str) -> Iterator[dict[str, Any]]:
+    """Versions that fit what a definition names, but are registered only while it runs, and must not run."""
+    for block in part:
+        for inner in parts_of(block):
+            yield from later_documents(inner, ledger)
+        if isinstance(block, Registered):
+            yield _decoy(block, "1.2.0" if block.wanted else "3.0.0", ledger)
+
+
+def _decoy(block: Registered, version: str, ledger: str) -> dict[str, Any]:
+    return document(block.id, [Work(f"{block.id}-decoy", Outcome(ALWAYS))], ledger, version)
+
+
+def followings(part: Part, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The edges, by the ids that the nodes have in the journal."""
+    for edge in _part(part, "", "")["edges"]:
+        yield prefix + edge["source"], prefix + edge["target"]
+    for block in part:
+        if isinstance(block, Fork):
+            for name, inner in block.branches.items():
+                yield from followings(inner, f"{prefix}{block.id}/{name}/")
+        elif isinstance(block, Each | Rounds | Transaction | Inlined):
+            yield from followings(block.body, f"{prefix}{block.id}/")
 
 
 def _part(part: Part, ledger: str, round: str) -> dict[str, Any]:
@@ -247,6 +116,8 @@ def _block(
     if isinstance(block, Each | Rounds | Fork | Transaction | Inlined | Meeting):
         return [_construct(block, ledger, round)], [], block.id, block.id
     nodes = [_work(work, ledger, round) for work in works_of(block)]
+    if isinstance(block, Asking):
+        return _asking(block, nodes)
     if isinstance(block, Work):
         return nodes, [], block.id, block.id
     ways: list[dict[str, Any]] = []
@@ -281,10 +152,14 @@ def _construct(
     if isinstance(block, Meeting):
         return _meeting(block)
     if isinstance(block, Inlined):
-        parameters = {"name": block.id, "input": {"never": False}}
-        return {"node_id": block.id, "type": "control/subworkflow", "parameters": parameters}
+        parameters: dict[str, Any] = {"name": block.id, "input": {"never": False}}
+        node = {"node_id": block.id, "type": "control/subworkflow", "parameters": parameters}
+        if isinstance(block, Registered):
+            parameters |= {"version": block.wanted} if block.wanted else {}
+            node |= _again(block.tries)
+        return node
     if isinstance(block, Each):
-        parameters: dict[str, Any] = {
+        parameters = {
             "items": list(range(block.count)),
             "item": f"item_{block.id.replace('-', '_')}",
             "max_concurrent": block.max_concurrent,
@@ -308,7 +183,29 @@ def _construct(
             "branches": branches,
         }
     node = {"node_id": block.id, "type": "control/transaction", "body": _part(block.body, ledger, round)}
-    return {**node, **({"fail_on_error": False} if block.tolerated else {})}
+    if block.stop:
+        node["parameters"] = {"on_compensation_error": "stop"}
+    return {**node, **_again(block.tries), **({"fail_on_error": False} if block.tolerated else {})}
+
+
+def _again(tries: int) -> dict[str, Any]:
+    """The rule by which what is around other nodes is tried again, whatever failed inside it."""
+    codes = [code.value for code in Code]
+    return {"retry": {**_retry(Outcome(attempts=tries)), "on": codes}} if tries > 1 else {}
+
+
+def _asking(
+    block: Asking, nodes: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str, str]:
+    asks = {"node_id": block.id, "type": "control/human-task", "parameters": block.question.parameters()}
+    asking = replace(block.high, id=block.id)
+    ways = [
+        _edge(asking, block.high, condition=f"nodes['{block.id}'].outcome == 'approved'"),
+        _edge(asking, block.low, condition="else"),
+        _edge(block.high, block.last),
+        _edge(block.low, block.last),
+    ]
+    return [asks, *nodes], ways, block.id, block.last.id
 
 
 def _meeting(block: Meeting) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import signal
 import sys
 
 from mirror_realm.core.settings import settings
+from mirror_realm.deployments import surroundings
 from mirror_realm.deployments.carrying import kept_flow
 from mirror_realm.deployments.dispatch import Dispatcher
 from mirror_realm.deployments.reconciling import reconciler_of, reconciling
 from mirror_realm.deployments.registration import registered
 from mirror_realm.deployments.serve import only_one
-from mirror_realm.deployments.surroundings import PATIENCE, Surroundings
+from mirror_realm.deployments.surroundings import Surroundings
 from mirror_realm.flows.engines import engine_choice
 from mirror_realm.flows.environment import Environment, default_roots, use
 from mirror_realm.flows.journal import Journal
@@ -32,7 +33,12 @@ async def main(address: str) -> None:
         journal = Journal(store)
         runner = await DaskRunner.connect(address)
         environment = Environment(
-            journal, runner, configured, default_roots(configured), resumable=True, patience=PATIENCE
+            journal,
+            runner,
+            configured,
+            default_roots(configured),
+            resumable=True,
+            patience=surroundings.PATIENCE,
         )
         around = Surroundings(environment, store, "local")
         await journal.presence.announce(environment.owner)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from mirror_realm.core.errors import POLICIES, Code
 
-from .definitions import (
+from .blocks import (
     ALWAYS,
+    Asking,
     Block,
     Branch,
     Delay,
@@ -20,12 +21,15 @@ from .definitions import (
     Meeting,
     Outcome,
     Part,
+    Registered,
     Rescue,
     Rounds,
     Transaction,
     Work,
+    changed,
 )
 from .oracle import expected
+from .questions import FOREVER, Question
 
 RETRYABLE = [code.value for code in Code if POLICIES[code].retryable]
 CODES = [code.value for code in Code]
@@ -68,10 +72,12 @@ class Drawer:
             self._transaction,
             self._inlined,
         ]
-        weights = [3, 2, 2, 1] + ([2, 2, 2, 3, 2] if depth < DEEPEST else [0] * len(deep))
+        weights = [3, 2, 2, 1] + ([2, 2, 2, 4, 2] if depth < DEEPEST else [0] * len(deep))
         if depth == 0 and self._random.random() < 0.1:
             make_waiting = self._random.choice([Delay, Meeting])
             return make_waiting(self._id("wait"), round(self._random.uniform(0.1, 0.6), 2))
+        if rounds <= 3 and self._random.random() < (0.12 if depth == 0 else 0.05):
+            return self._asking(rounds)
         make = self._random.choices([*simple, *deep], weights)[0]
         return make(depth, rounds)
 
@@ -176,11 +182,86 @@ class Drawer:
 
     def _inlined(self, depth: int, rounds: int) -> Inlined:
         # Expressions inside see nothing of the loop around.
-        return Inlined(self._id("inner"), self._part(depth + 1, 0))
+        id, body = self._id("inner"), self._part(depth + 1, 0)
+        if self._random.random() < 0.4:
+            return Inlined(id, body)
+        tries, body = self._tries(body)
+        wanted = self._random.choice(["", "1.1.0", "^1.0", ">=1,<2"])
+        return Registered(id, body, wanted, tries)
 
     def _transaction(self, depth: int, rounds: int) -> Transaction:
-        body = [*self._part(depth + 1, rounds), self._work("step", rounds)]
-        return Transaction(self._id("tx"), body, self._random.random() < 0.4)
+        tries, body = self._tries([*self._part(depth + 1, rounds), self._work("step", rounds)])
+        tolerated, stop = self._random.random() < 0.4, self._random.random() < 0.3
+        return Transaction(self._id("tx"), body, tolerated, tries, stop)
+
+    def _tries(self, body: Part) -> tuple[int, Part]:
+        """How often a part is tried; then mostly one of its nodes succeeds only in a later try, if all else goes well.
+        Undoing goes well then, for what cannot be undone is not tried again."""
+        tries = self._random.choice([1, 2, 2, 3])
+        direct = [place for place, block in enumerate(body) if isinstance(block, Work | Diamond)]
+        if tries == 1 or not direct or self._random.random() < 0.25:
+            return tries, body
+        body = changed(body, _undoable)
+        place = self._random.choice(direct)
+        chosen = body[place]
+        if isinstance(chosen, Diamond):
+            late = self._late(chosen.sides[0], tries)
+            body[place] = replace(chosen, sides=[late, *chosen.sides[1:]])
+        elif isinstance(chosen, Work):
+            body[place] = self._late(chosen, tries)
+        return tries, body
+
+    def _late(self, work: Work, tries: int) -> Work:
+        """A node that fails for good at least once, and succeeds when it is run for the last time at the latest."""
+        draw, outcome = self._random, work.outcome
+        code = draw.choice(RETRYABLE if self._slack else CODES)
+        rounds = draw.randint(1, tries - 1)
+        if code in RETRYABLE:  # What a fault costs must not cost it a try.
+            spare = draw.randint(0, max(0, outcome.attempts - 1 - self._slack))
+            outcome = replace(outcome, fails=rounds * outcome.attempts + spare, code=code)
+        else:
+            # Never as few as it has attempts, which would make it one that is tried again by itself.
+            outcome = replace(outcome, fails=rounds, attempts=1, code=code)
+        return replace(
+            work, outcome=outcome, passes="", guarded=False, by_round={}, undo=_plenty(work.undo, outcome)
+        )
+
+    def _asking(self, rounds: int) -> Asking:
+        high, low = self._way("yes", rounds), self._way("no", rounds)
+        return Asking(self._id("ask"), self._question(), high, low, self._work("last", rounds))
+
+    def _question(self) -> Question:
+        draw = self._random
+        approval = draw.choice(["any", "all", "quorum", "sequential"])
+        people = ["wang", "li", "chen"][: draw.randint(1, 3)]
+        role = approval in ("any", "quorum") and draw.random() < 0.3
+        alike = draw.random() < 0.7
+        votes = dict.fromkeys(people, alike)
+        if not role:
+            votes = {person: draw.random() < 0.7 for person in people}
+        quorum = draw.randint(1, len(people)) if approval == "quorum" else None
+        question = Question(approval, votes, quorum, role, draw.random() < 0.25, boss=draw.random() < 0.6)
+        question = replace(question, delay=round(draw.uniform(0.05, 1.2), 2))
+        if draw.random() < 0.4:
+            return question
+        on_timeout = draw.choice(["notify", "escalate", "approve", "reject", "retry"])
+        withheld = draw.random() < 0.7
+        long = not withheld and on_timeout in ("escalate", "approve", "reject")
+        timeout = FOREVER if long else round(draw.uniform(0.3, 1.5), 2)
+        return replace(question, timeout=timeout, on_timeout=on_timeout, withheld=withheld)
+
+
+def _undoable(work: Work) -> Work:
+    """A node whose undoing succeeds."""
+    return work if work.undo is None else replace(work, undo=_plenty(work.undo, work.outcome))
+
+
+def _plenty(undo: Outcome | None, outcome: Outcome) -> Outcome | None:
+    """How a node is undone, with fewer failures than the node has attempts, whose number is that of undoing it too."""
+    if undo is None:
+        return None
+    fails = 0 if undo.fails == ALWAYS else min(undo.fails, outcome.attempts - 1)
+    return replace(undo, fails=fails, attempts=outcome.attempts)
 
 
 def _plain(block: Block) -> Block:

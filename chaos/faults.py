@@ -13,7 +13,13 @@ from typing import Any
 
 import psutil
 
+from mirror_realm.core.errors import RealmError
+from mirror_realm.flows import control
+
 from .stage import Stage, can_mount
+
+NEWER = "newer versions registered"
+"""No fault: it must change nothing."""
 
 
 @dataclass
@@ -179,6 +185,26 @@ def _empty(stage: Stage, fault: Fault) -> None:
     (stage.small / "filler").unlink(missing_ok=True)
 
 
+def _register_later(stage: Stage, fault: Fault) -> None:
+    """Newer versions are published of the workflows that instances run inside them."""
+    stage.register_later()
+
+
+def _cancel(*, undo: bool) -> Callable[[Stage, Fault], None]:
+    """A person cancels one of the instances, with everything inside it."""
+
+    def strike(stage: Stage, fault: Fault) -> None:
+        if stage.found() is None:
+            return
+        id = stage.instance_ids[fault.lines % len(stage.instance_ids)]
+        if not stage.store.instances.get(id).status.terminal:
+            with contextlib.suppress(RealmError):  # It may have ended just now.
+                control.cancel(stage.store, id, undo=undo)
+                stage.canceled[id] = undo
+
+    return strike
+
+
 KINDS: Mapping[str, Kind] = {
     "none": Kind(lambda stage, fault: None, weight=0.5),
     "kill -9 of the run": Kind(_kill_run, weight=4),
@@ -205,6 +231,9 @@ KINDS: Mapping[str, Kind] = {
         _cut("database", hold=True), _heal("database"), databases=("postgres",), longest=3
     ),
     "database locked": Kind(_lock_database, _unlock_database, databases=("sqlite",), longest=3),
+    "canceled by a person": Kind(_cancel(undo=False)),
+    "canceled and undone": Kind(_cancel(undo=True)),
+    NEWER: Kind(_register_later, weight=0.0),
     "artifact disk full": Kind(_fill, _empty, longest=2, spares=False, small="artifacts", weight=1.5),
     "home disk full": Kind(
         _fill, _empty, ways=("run", "serve"), longest=2, spares=False, databases=("sqlite",), small="home"
@@ -213,8 +242,9 @@ KINDS: Mapping[str, Kind] = {
 """Every kind by its name, as the report shows it."""
 
 
-def draw(random: random.Random, way: str, database: str, lines: int) -> list[Fault]:
-    """The faults of one trial, one to three, at random points of a run that writes about ``lines`` lines."""
+def draw(random: random.Random, way: str, database: str, lines: int, *, newer: bool = False) -> list[Fault]:
+    """The faults of one trial, one to three, at random points of a run that writes about ``lines`` lines; ``newer``: also
+    newer versions of what is registered."""
     small = ""
     faults: list[Fault] = []
     for _ in range(random.choice([1, 1, 2, 3])):
@@ -229,6 +259,8 @@ def draw(random: random.Random, way: str, database: str, lines: int) -> list[Fau
         small = KINDS[name].small or small
         seconds = random.uniform(0.2, KINDS[name].longest) if KINDS[name].longest else 0.0
         faults.append(Fault(name, random.randint(0, int(lines * 0.8)), random.uniform(0, 0.15), seconds))
+    if newer:
+        faults.append(Fault(NEWER, random.randint(0, int(lines * 0.5)), 0.0, 0.0))
     return sorted(faults, key=lambda one: one.lines)
 
 

@@ -3,106 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mirror_realm.core.status import INSTANCE_TRANSITIONS, NODE_TRANSITIONS, InstanceStatus, NodeStatus
-from mirror_realm.store import NodeExecution, Store
 from mirror_realm.store.history import BEGAN, CANCELED, ENDED, REOPENED, HistoryEvent, fold
 
-from .definitions import Part, Work, all_works, batched
-from .ledger import AGAIN, BEGIN, EFFECT, Ledger, Line
+from .answers import decided
+from .evidence import UNDO, Evidence, Findings
+from .ledger import AGAIN, BEGIN, EFFECT
 from .oracle import ABSENT, Expected, Place
-
-UNDO = "!compensate"
-DRAWN = "fails as drawn"
-
-
-@dataclass
-class Findings:
-    """How many things were looked at for each invariant, and what was wrong."""
-
-    checks: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    def check(self, invariant: str, holds: bool, what: str) -> None:
-        """Count a check; note what is wrong where it does not hold."""
-        self.checks[invariant] += 1
-        if not holds:
-            self.wrong.append(f"{invariant}: {what}")
-
-
-class Evidence:
-    """What is known of one instance."""
-
-    def __init__(self, store: Store, instance_id: str, part: Part, ledger: Ledger) -> None:
-        self.instance = store.instances.get(instance_id)
-        self.rows: dict[Place, NodeExecution] = {
-            (row.node_id, row.iteration): row for row in store.executions.for_instance(instance_id)
-        }
-        self.events = store.history.of(instance_id)
-        self.steps = store.sagas.steps(instance_id)
-        self.batched = frozenset(batched(part))
-        self.works: Mapping[str, Work] = {work.id: work for work in all_works(part)}
-        self.lines = [line for line in ledger.lines() if line.key.startswith(f"{instance_id}/")]
-        self.by_place: dict[Place, list[Line]] = {}
-        for line in self.lines:
-            self.by_place.setdefault(place_of(line.key), []).append(line)
-
-    def work(self, node_id: str) -> Work | None:
-        """What was drawn for a node; ``None`` for a construct."""
-        return self.works.get(node_id.rpartition("/")[2].removesuffix(UNDO))
-
-    def ahead(self, place: Place) -> bool:
-        """Whether a worker may have gone ahead with a node, before the journal knew."""
-        return place[0].rpartition("/")[2] in self.batched
-
-    def keys(self, place: Place, what: str = "") -> list[str]:
-        """The execution keys under which a node ran (or had its effect: ``what``), in that order."""
-        return list(
-            dict.fromkeys(line.key for line in self.by_place.get(place, []) if what in ("", line.what))
-        )
-
-    def effects(self, place: Place, key: str) -> int:
-        """How many effects a node had under a key."""
-        return sum(line.what == EFFECT and line.key == key for line in self.by_place.get(place, []))
-
-    @property
-    def retried(self) -> bool:
-        """Whether it ran again after it had ended, as a ``realm run`` does that was told to stop."""
-        return any(event.node_id is None and event.after == InstanceStatus.RETRYING for event in self.events)
-
-    @property
-    def strange(self) -> list[str]:
-        """Failures of attempts that were not drawn: what faults did to nodes."""
-        found = []
-        for (node_id, iteration), row in self.rows.items():
-            own = self.work(node_id) is not None
-            for attempt in row.attempts:
-                error = attempt.error or {}
-                # Of a construct, only what it could not write itself: else it tells of a node inside it.
-                if not own and (
-                    error.get("message", "").startswith("node '") or "errno" not in error.get("details", {})
-                ):
-                    continue
-                if (
-                    attempt.status is NodeStatus.FAILED
-                    and DRAWN not in error.get("message", "")
-                    and "without recording its end" not in error.get("message", "")
-                ):
-                    found.append(f"{node_id}[{iteration}]: {error.get('code')}: {error.get('message')}")
-        return found
-
-
-def place_of(key: str) -> Place:
-    """The node and iteration of an execution key, also of one that goes with undoing (``~3``)."""
-    label = key.partition("/")[2]
-    match = re.fullmatch(r"(.*?)(?:\[([\d.]+)\])?(?:~\d+)?", label)
-    assert match is not None
-    return match[1], match[2] or ""
+from .undoing import undone
 
 
 def check(evidence: Evidence, wanted: Expected | None) -> Findings:
@@ -239,9 +151,8 @@ def _once(evidence: Evidence, findings: Findings) -> None:
             f"{place}: an attempt ran twice: {dict(begun)}",
         )
         if (last := completed.get(place)) is not None:
-            findings.check(
-                name, max(begun) <= last, f"{place} completed in attempt {last}, and then ran as {max(begun)}"
-            )
+            ran = max(begun, default=0)
+            findings.check(name, ran <= last, f"{place} completed in attempt {last}, and then ran as {ran}")
 
 
 def _effects(evidence: Evidence, findings: Findings) -> None:
@@ -253,20 +164,14 @@ def _effects(evidence: Evidence, findings: Findings) -> None:
         keys = evidence.keys(place)
         undoes = place[0].endswith(UNDO)
         once = work.once or undoes
-        most = 1
-        if evidence.retried:  # What was undone when it was canceled runs again, which is another effect.
-            step = (place[0].removesuffix(UNDO), place[1])
-            most = (
-                len(evidence.keys(step))
-                if undoes
-                else 1 + len(evidence.keys((place[0] + UNDO, place[1]), EFFECT))
-            )
+        most = evidence.lives(place)
         findings.check(name, len(keys) <= most, f"{place} has several execution keys: {keys}")
-        for earlier in keys[:-1]:
+        for earlier in keys[:-1]:  # It completed under that key, and was undone.
+            effects = evidence.effects(place, earlier)
             findings.check(
                 name,
-                not once or evidence.effects(place, earlier) <= 1,
-                f"{place} had the effect {earlier} twice",
+                effects == 1 if once else effects >= 1,
+                f"{place} had the effect {earlier} {effects} times",
             )
         lines = [line for line in evidence.by_place.get(place, []) if line.key in keys[-1:]]
         effects = sum(line.what == EFFECT for line in lines)
@@ -288,58 +193,24 @@ def _effects(evidence: Evidence, findings: Findings) -> None:
         )
 
 
-def _undone(evidence: Evidence, findings: Findings) -> None:
-    """What had to be undone was, once each or with a record of why not, in reverse order of completion."""
-    name = "compensations in reverse order, once"
-    steps = {(step.node_id, step.iteration): step for step in evidence.steps}
-    ended = {
-        (event.node_id, event.iteration or ""): event.sequence
-        for event in evidence.events
-        if event.type == ENDED and event.after in (NodeStatus.COMPLETED, NodeStatus.FAILED)
-    }
-    for place, row in evidence.rows.items():
-        work = evidence.work(place[0])
-        if work is None or work.undo is None or place[0].endswith(UNDO):
-            continue
-        step = steps.get(place)
-        if row.status is not NodeStatus.COMPLETED:
-            findings.check(name, step is None, f"{place} is {row.status}, and yet a step to undo")
-            continue
-        findings.check(name, step is not None, f"{place} completed, and nothing says how to undo it")
-        if step is None:
-            continue
-        must = _must_be_undone(place, evidence)
-        findings.check(
-            name,
-            (step.status in ("undone", "failed")) == must,
-            f"{place} is {step.status}, must be undone: {must}",
-        )
-        undoing = evidence.rows.get((place[0] + UNDO, place[1]))
-        done = undoing is not None and undoing.status is NodeStatus.COMPLETED
-        ran_again = evidence.retried and step.status == "registered" and len(evidence.keys(place)) > 1
-        findings.check(
-            name,
-            done == (step.status == "undone" or ran_again),
-            f"{place}: step {step.status}, row {undoing and undoing.status}",
-        )
-    for saga in {step.saga_id for step in evidence.steps if step.saga_id}:
-        own = [step for step in evidence.steps if step.saga_id == saga]
-        order = [ended.get((step.node_id + UNDO, step.iteration), 0) for step in reversed(own)]
-        findings.check(name, order == sorted(order), f"undone in the order {order}")
-        registered = [ended.get((step.node_id, step.iteration), 0) for step in own]
-        findings.check(name, registered == sorted(registered), f"registered in the order {registered}")
-
-
-def _must_be_undone(place: Place, evidence: Evidence) -> bool:
-    if evidence.instance.status is InstanceStatus.FAILED:
-        return True
-    for (node_id, iteration), row in evidence.rows.items():
-        around = place[0].startswith(f"{node_id}/") and (
-            not iteration or place[1] == iteration or place[1].startswith(f"{iteration}.")
-        )
-        if around and row.node_type == "control/transaction" and row.status is NodeStatus.FAILED:
-            return True
-    return False
+def _order(evidence: Evidence, findings: Findings) -> None:
+    """What ran began, the last time, after what is before it had ended, the last time."""
+    name = "nodes run after what is before them"
+    began: dict[Place, int] = {}
+    ended: dict[Place, int] = {}
+    for event in evidence.events:
+        if event.node_id is not None and event.type in (BEGAN, ENDED):
+            (began if event.type == BEGAN else ended)[event.node_id, event.iteration or ""] = event.sequence
+    iterations: dict[str, set[str]] = {}
+    for node_id, iteration in evidence.rows:
+        iterations.setdefault(node_id, set()).add(iteration)
+    for before, after in evidence.followings:
+        for iteration in iterations.get(before, set()) & iterations.get(after, set()):
+            rows = evidence.rows[before, iteration], evidence.rows[after, iteration]
+            if any(row.status is not NodeStatus.COMPLETED for row in rows):
+                continue
+            held = ended[before, iteration] < began[after, iteration]
+            findings.check(name, held, f"{after}[{iteration}] began before {before} had ended the last time")
 
 
 CHECKS: tuple[Callable[[Evidence, Findings], None], ...] = (
@@ -350,7 +221,9 @@ CHECKS: tuple[Callable[[Evidence, Findings], None], ...] = (
     _fold,
     _once,
     _effects,
-    _undone,
+    _order,
+    undone,
+    decided,
 )
 
 

@@ -23,7 +23,7 @@ import psutil
 
 from mirror_realm.core.status import InstanceStatus
 
-from .definitions import ALWAYS, Outcome, Work
+from .blocks import ALWAYS, Outcome, Work
 from .invariants import Evidence, Findings, check, left_behind
 from .ledger import Ledger
 from .stage import Stage, prepare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -60,7 +61,7 @@ def _do(parameters: Drawn, context: NodeContext, *, once: bool) -> Gave:
     ledger.write(BEGIN, key, context.attempt)
     _sleep(parameters.before, context)
     with ledger.locked() as known:
-        if known[FAIL, key] < parameters.fails:
+        if _failures(known, key) < parameters.fails:
             ledger.write(FAIL, key, context.attempt)
             raise RealmError(Code(parameters.code), f"attempt {context.attempt} fails as drawn")
     file = _file(parameters.kilobytes, context) if parameters.kilobytes else None
@@ -69,6 +70,14 @@ def _do(parameters: Drawn, context: NodeContext, *, once: bool) -> Gave:
         ledger.write(AGAIN if there else EFFECT, key, context.attempt)
     _sleep(parameters.after, context)
     return Gave(score=parameters.score, file=file)
+
+
+def _failures(known: Mapping[tuple[str, str], int], key: str) -> int:
+    """How often a node has failed, also under the keys that it had before it was undone."""
+    place = key.partition("~")[0]
+    return sum(
+        count for (what, one), count in known.items() if what == FAIL and one.partition("~")[0] == place
+    )
 
 
 def _file(kilobytes: int, context: NodeContext) -> dict:

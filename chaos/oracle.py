@@ -6,11 +6,14 @@ possible statuses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .definitions import (
+from .blocks import (
+    ALWAYS,
+    Asking,
     Block,
     Branch,
     Delay,
@@ -20,6 +23,7 @@ from .definitions import (
     Inlined,
     Meeting,
     Part,
+    Registered,
     Rescue,
     Rounds,
     Transaction,
@@ -56,6 +60,8 @@ def expected(part: Part) -> Expected:
 class _Simulation:
     def __init__(self) -> None:
         self.found = Expected()
+        self._failed: Counter[Place] = Counter()
+        """How often each node has failed before, in what was tried again."""
 
     def part(self, part: Part, prefix: str, iteration: str) -> Verdict:
         """Run the blocks one after the other."""
@@ -92,15 +98,17 @@ class _Simulation:
             for place in _meeting(block):
                 self._decide(prefix + place, iteration, "completed", "ok")
             return "ok"
+        if isinstance(block, Asking):
+            self._decide(prefix + block.id, iteration, "completed", "ok")
+            taken, other = (block.high, block.low) if block.question.approved else (block.low, block.high)
+            return self._one_way(taken, other, block.last, prefix, iteration)
         if isinstance(block, Inlined):
-            verdict = self.part(block.body, f"{prefix}{block.id}/", iteration)
-            failed = verdict == "failed"
-            return self._decide(
-                prefix + block.id,
-                iteration,
-                "failed" if failed else "completed",
-                "failed" if failed else "ok",
+            tries = block.tries if isinstance(block, Registered) else 1
+            failed = self._tried(
+                lambda: self.part(block.body, f"{prefix}{block.id}/", iteration) == "failed", tries
             )
+            status = "failed" if failed else "completed"
+            return self._decide(prefix + block.id, iteration, status, "failed" if failed else "ok")
         return (
             self._fork(block, prefix, iteration)
             if isinstance(block, Fork)
@@ -114,8 +122,12 @@ class _Simulation:
         fails = work.outcome.fails
         if work.by_round and iteration:
             fails = work.by_round.get(int(iteration.rpartition(".")[2]), fails)
-        if fails < work.outcome.attempts or work.passes == "fallback":
+        at_once = work.outcome.at_once if fails >= work.outcome.attempts else work.outcome.attempts
+        before = self._failed[place, iteration]
+        if fails < before + at_once or work.passes == "fallback":
             return self._decide(place, iteration, "completed", "ok")
+        if fails != ALWAYS:
+            self._failed[place, iteration] += at_once
         return self._decide(place, iteration, "failed", "ok" if work.passes else "failed")
 
     def _decide(self, place: str, iteration: str, status: str, verdict: Verdict) -> Verdict:
@@ -175,19 +187,20 @@ class _Simulation:
         return self._decide(prefix + block.id, iteration, status, "failed" if failed else "ok")
 
     def _transaction(self, block: Transaction, prefix: str, iteration: str) -> Verdict:
-        verdict = self.part(block.body, f"{prefix}{block.id}/", iteration)
-        if verdict != "failed":
+        inside = f"{prefix}{block.id}/"
+        if not self._tried(lambda: self.part(block.body, inside, iteration) == "failed", block.tries):
             return self._decide(prefix + block.id, iteration, "completed", "ok")
         return self._decide(prefix + block.id, iteration, "failed", "ok" if block.tolerated else "failed")
+
+    def _tried(self, fails: Callable[[], bool], tries: int) -> bool:
+        """Whether what is tried so often fails each time. What completed the last time is as it was then."""
+        return all(fails() for _ in range(tries))
 
     def _skip(self, block: Block, prefix: str, iteration: str) -> None:
         """A block that is skipped with what was before it; what is inside a construct is not there at all."""
         skipped = frozenset({"skipped"})
-        works = works_of(block)
-        if works:
-            self._mark_works(works, prefix, iteration, skipped)
-        else:
-            assert not isinstance(block, Work | Diamond | Branch | Rescue)
+        self._mark_works(works_of(block), prefix, iteration, skipped)
+        if not isinstance(block, Work | Diamond | Branch | Rescue):
             self.found.nodes[prefix + block.id, iteration] = skipped
 
     def _mark_works(
@@ -200,7 +213,7 @@ class _Simulation:
         """Everything in a part, to any depth."""
         for block in part:
             self._mark_works(works_of(block), prefix, iteration, statuses)
-            if isinstance(block, Delay | Each | Rounds | Fork | Transaction | Inlined):
+            if isinstance(block, Delay | Each | Rounds | Fork | Transaction | Inlined | Asking):
                 self.found.nodes[prefix + block.id, iteration] = statuses
             if isinstance(block, Meeting):
                 for place in _meeting(block):

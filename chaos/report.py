@@ -50,6 +50,7 @@ def report(
                 "instances",
                 "ended as simulated",
                 "failed by a fault that allows it",
+                "canceled by a person",
                 "wrong",
             ],
             _ways(trials),
@@ -101,7 +102,8 @@ def _ways(trials: Sequence[Trial]) -> Iterable[Sequence[Any]]:
         all_of = sum(len(trial["statuses"]) for trial in own)
         wrong = sum(bool(trial["wrong"]) for trial in own)
         degraded = sum(not same for trial in own if not trial["wrong"] for same in trial["as_simulated"])
-        yield name, len(own), all_of, same, degraded, f"{wrong} trials"
+        canceled = sum(trial.get("canceled", 0) for trial in own)
+        yield name, len(own), all_of, same, degraded - canceled, canceled, f"{wrong} trials"
 
 
 def _invariants(trials: Sequence[Trial]) -> Iterable[Sequence[Any]]:

@@ -24,6 +24,7 @@ from mirror_realm.compiler import analyze
 from mirror_realm.core.settings import Settings, settings
 from mirror_realm.core.status import InstanceStatus
 from mirror_realm.deployments.cluster import Cluster, open_cluster
+from mirror_realm.deployments.library import library_of
 from mirror_realm.deployments.prefect_server import ensure_server
 from mirror_realm.deployments.registration import register
 from mirror_realm.store import NewInstance, Store
@@ -31,7 +32,7 @@ from mirror_realm.tasks import registry
 
 from .ledger import Ledger
 from .proxy import Proxy
-from .zygote import Forked, Zygote
+from .zygote import PATIENCE, Forked, Zygote
 
 ROOT = Path(__file__).parent.parent
 WAYS = ("run", "serve", "dask", "prefect")
@@ -51,7 +52,8 @@ def prepare() -> None:
 
 class Stage:
     """One trial's place: an instance of each definition for each of the ``inputs``; ``inner`` are definitions that they
-    name. ``small`` names a folder to be filled."""
+    name. ``small`` names a folder to be filled. ``registered`` are definitions that are registered before, ``later``
+    those that are meanwhile; ``patience``, where given, is how long a serving process keeps what only waits."""
 
     def __init__(
         self,
@@ -63,8 +65,12 @@ class Stage:
         inputs: Sequence[dict[str, Any]] = ({"never": False},),
         small: str = "",
         inner: Sequence[dict[str, Any]] = (),
+        registered: Sequence[dict[str, Any]] = (),
+        later: Sequence[dict[str, Any]] = (),
+        patience: float | None = None,
     ) -> None:
         self._inputs = inputs
+        self._registered, self._later, self._patience = registered, list(later), patience
         self.way, self.database = way, database
         self.home, self.temporary = folder / "home", folder / "tmp"
         self.artifacts = folder / "artifacts"
@@ -75,6 +81,8 @@ class Stage:
         self.cluster: Cluster | None = None
         self.proxies: dict[str, Proxy] = {}
         self.instance_ids: list[str] = []
+        self.canceled: dict[str, bool] = {}
+        """The instances that a person canceled, and whether all that they did was to be undone."""
         self.starts = 0
         self._forked: list[Forked] = []
         self._stack = ExitStack()
@@ -109,14 +117,28 @@ class Stage:
             shutil.copytree(_made_once(_prefect_folder), self.home / "prefect")
         with _making:  # Alembic migrates one database of a process at a time.
             self.store = self._stack.enter_context(Store.open(direct))
+        self._register(self._registered)
         if self.way != "run":
             for file in self.files:
-                register(analyze(file), self.store, self.settings, source=str(file))
+                analysis = analyze(file, library=library_of(file, self.store))
+                register(analysis, self.store, self.settings, source=str(file))
                 for given in self._inputs:
                     new = NewInstance(workflow=file.stem, version="1.0.0", input=given, trigger_type="manual")
                     self.instance_ids.append(self.store.instances.create(new)[0].id)
         if self.way == "dask":
             self.start_cluster()
+
+    def _register(self, definitions: Sequence[dict[str, Any]]) -> None:
+        """Register definitions that lie nowhere as files."""
+        for definition in definitions:
+            library = library_of(self.files[0], self.store)
+            analysis = analyze("registered.json", text=json.dumps(definition), library=library)
+            register(analysis, self.store, self.settings)
+
+    def register_later(self) -> None:
+        """Register what is to be registered while the instances run."""
+        later, self._later = self._later, []
+        self._register(later)
 
     def _open_database(self) -> tuple[str | None, str]:
         """The URL for the product (through a proxy, where it is a server), and the one for looking on."""
@@ -140,6 +162,7 @@ class Stage:
         }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         url = {"MIRROR_REALM_DATABASE_URL": self.url} if self.url else {}
+        url |= {PATIENCE: str(self._patience)} if self._patience is not None else {}
         return kept | url | {
             "MIRROR_REALM_HOME": str(self.home),
             "MIRROR_REALM_ARTIFACTS": str(self.artifacts),

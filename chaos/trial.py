@@ -17,11 +17,15 @@ from mirror_realm.core.errors import RealmError
 from mirror_realm.core.status import InstanceStatus
 
 from . import faults as broken
-from .definitions import constructs, document, inner_documents
+from .blocks import Asking, Part, all_blocks, constructs
+from .definitions import document, inner_documents, later_documents, registered_documents
 from .drawing import Drawer
+from .evidence import Evidence, Findings
 from .faults import KINDS, Fault
-from .invariants import Evidence, Findings, check, left_behind
+from .invariants import check, left_behind
 from .oracle import Expected, expected
+from .people import People
+from .questions import Question
 from .stage import Stage
 
 LONGEST = 600.0
@@ -48,6 +52,8 @@ class Result:
     as_simulated: list[bool] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     """Failures of nodes that the faults caused, where they let the outcome differ."""
+    canceled: int = 0
+    """Instances that a person canceled."""
     nodes: int = 0
     starts: int = 0
     seconds: float = 0.0
@@ -86,18 +92,30 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
     parts = [drawer.definition() for _ in range(1 if way == "run" else count)]
     wanted = [expected(part) for part in parts]
     lines = 2 * sum("completed" in statuses for one in wanted for statuses in one.nodes.values())
-    faults = broken.draw(draw, way, database, lines)
-    result = Result(seed, way, database, [sorted(set(constructs(part))) for part in parts], faults)
     folder = Path(tempfile.mkdtemp(prefix=f"realm-chaos-{seed}-"))
-    definitions = [
-        document(f"chaos-{seed}-{number}", part, str(folder / "ledger")) for number, part in enumerate(parts)
-    ]
-    inner = [one for part in parts for one in inner_documents(part, str(folder / "ledger"))]
+    texts = str(folder / "ledger")
+    later = [one for part in parts for one in later_documents(part, texts)]
+    faults = broken.draw(draw, way, database, lines, newer=bool(later))
+    result = Result(seed, way, database, [sorted(set(constructs(part))) for part in parts], faults)
+    definitions = [document(f"chaos-{seed}-{number}", part, texts) for number, part in enumerate(parts)]
     small = next((KINDS[fault.kind].small for fault in faults if KINDS[fault.kind].small), "")
     began = time.monotonic()
-    stage = Stage(folder, way, database, definitions, small=small, inner=inner)
+    stage = Stage(
+        folder,
+        way,
+        database,
+        definitions,
+        small=small,
+        inner=[one for part in parts for one in inner_documents(part, texts)],
+        registered=[one for part in parts for one in registered_documents(part, texts)],
+        later=later,
+        patience=draw.choice([None, 0.3]),
+    )
+    people = People(stage.store, stage.ledger, _questions(parts), seed)
     try:
+        people.start()
         _play(stage, result)
+        people.stop()
         findings = Findings()
         if not stage.stop():
             findings.wrong.append("nothing is left behind: a process did not end when it was told to")
@@ -105,7 +123,11 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
         if stage.found() is None:
             findings.wrong.append("every instance ends: it was never accepted")
         for id, part, one in zip(stage.instance_ids, parts, wanted, strict=False):
-            _judge(Evidence(stage.store, id, part, stage.ledger), one, result, findings)
+            canceled = stage.canceled.get(id)
+            evidence = Evidence(
+                stage.store, id, part, stage.ledger, answers=people.answers, canceled=canceled
+            )
+            _judge(evidence, one, result, findings)
         left_behind(stage.home, stage.temporary, stage.artifacts, processes, findings)
         result.checks, result.wrong = findings.checks, result.wrong + findings.wrong
         result.seconds = time.monotonic() - began
@@ -113,6 +135,7 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
             result.kept = str(keep / folder.name)
             shutil.copytree(folder, result.kept, dirs_exist_ok=True, ignore_dangling_symlinks=True)
     finally:
+        people.stop()
         for process in stage.mine():
             with contextlib.suppress(Exception):
                 process.kill()
@@ -120,17 +143,24 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
     return result
 
 
+def _questions(parts: list[Part]) -> dict[str, Question]:
+    """What people are asked, by the ids of the nodes that ask."""
+    blocks = (block for part in parts for block in all_blocks(part))
+    return {block.id: block.question for block in blocks if isinstance(block, Asking)}
+
+
 def _judge(evidence: Evidence, wanted: Expected, result: Result, findings: Findings) -> None:
     """Check one instance; where a fault lets nodes fail, and some did, only what must hold of every instance."""
     allowed = any(not KINDS[kind].spares for kind in result.struck)
     result.nodes += len(evidence.rows)
     result.statuses.append(str(evidence.instance.status))
-    found = check(evidence, wanted)
+    found = check(evidence, wanted if evidence.canceled is None else None)
+    result.canceled += evidence.canceled is not None
     degraded = bool(found.wrong) and allowed and bool(evidence.strange)
     if degraded:
         result.degraded += evidence.strange
         found = check(evidence, None)
-    result.as_simulated.append(not degraded and not found.wrong)
+    result.as_simulated.append(not degraded and evidence.canceled is None and not found.wrong)
     findings.checks += found.checks
     findings.wrong += [f"{evidence.instance.id}: {one}" for one in found.wrong]
 
@@ -168,7 +198,8 @@ def _all_ended(stage: Stage) -> bool:
             return False
         for id in stage.instance_ids:
             status = stage.store.instances.get(id).status
-            if not status.terminal or (stage.way == "run" and status is InstanceStatus.CANCELED):
+            stopped = status is InstanceStatus.CANCELED and id not in stage.canceled
+            if not status.terminal or (stage.way == "run" and stopped):
                 return False
         return True
     return False
@@ -205,6 +236,7 @@ def describe(result: Result) -> dict[str, Any]:
         "statuses": result.statuses,
         "as_simulated": result.as_simulated,
         "degraded": [_without_folder(one) for one in result.degraded],
+        "canceled": result.canceled,
         "nodes": result.nodes,
         "starts": result.starts,
         "seconds": round(result.seconds, 2),

@@ -20,6 +20,8 @@ from pathlib import Path
 from mirror_realm.core.process import Identity, identity
 
 LOOK = 0.01
+PATIENCE = "REALM_CHAOS_PATIENCE"
+"""The variable that says how many seconds a serving process keeps an instance that only waits."""
 
 
 class Forked:
@@ -127,6 +129,10 @@ def _become(order: dict) -> None:
         import tempfile
 
         tempfile.tempdir = None
+        if patience := os.environ.get(PATIENCE):
+            from mirror_realm.deployments import surroundings
+
+            surroundings.PATIENCE = float(patience)
         status = _run(order["command"])
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
