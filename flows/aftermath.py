@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ErrorRecord
@@ -17,6 +18,7 @@ from .sagas import recall, undo
 from .scope import Aside
 
 if TYPE_CHECKING:
+    from ..store import Store
     from ..store.sagas import Saga
     from .declarations import SubWorkflow, Workflow
     from .run import Run
@@ -45,15 +47,46 @@ async def take_up(run: Run) -> None:
 
 
 async def undone(run: Run, error: ErrorRecord) -> ErrorRecord:
-    """Undo what an instance did that ends as canceled: all of it where the ``error`` says so, beside what its
-    transactions left half done; the error, with what was undone. Its handlers do not run, since it did not fail."""
-    saga = (
-        await run.env.journal.call(_begin_undoing, run, error) if error.details.get(UNDO) == "all" else None
-    )
-    if saga is None:
-        return error
-    run.emit_instance(InstanceStatus.COMPENSATING, error)
-    return await undo(run, saga)
+    """Undo what an instance did that ends as canceled: all of it where the ``error`` says so, else what transactions
+    had left half done in earlier lives, and this one did not take up; the error, with what was undone. Its handlers do
+    not run, since it did not fail."""
+    if error.details.get(UNDO) == "all":
+        saga = await run.env.journal.call(_begin_undoing, run, error)
+        sagas = [] if saga is None else [saga]
+    else:
+        sagas = await run.env.journal.call(_begin_half_done, run, error)
+    if sagas:
+        run.emit_instance(InstanceStatus.COMPENSATING, error)
+    for saga in sagas:
+        error = await undo(run, saga)
+    return error
+
+
+def half_done(store: Store, instance_id: str, error: ErrorRecord) -> list[Saga]:
+    """Begin to undo the transactions that neither completed nor failed, nor were undone when they were cancelled; what
+    is to be done, in that order."""
+    over = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
+    half = [
+        row
+        for row in store.executions.for_instance(instance_id)
+        if row.node_type == "control/transaction" and row.status not in over
+    ]
+    # The innermost first: what it leaves is its outer one's.
+    half.sort(key=lambda row: -row.node_id.count("/"))
+    begun = [
+        store.sagas.begin(instance_id, row.node_id, row.iteration, row.retry_count + 1, error) for row in half
+    ]
+    return [saga for saga in begun if saga is not None and saga.status == "compensating"]
+
+
+def _begin_half_done(run: Run, error: ErrorRecord) -> list[Saga]:
+    """In one transaction: that half-done transactions are to be undone, and that the instance is at it."""
+    store = run.env.journal.store
+    error = replace(error, details={**error.details, UNDO: "transactions"})
+    with store.transaction():
+        sagas = half_done(store, run.instance_id, error)
+        _compensating(run, error, needed=bool(sagas))
+    return sagas
 
 
 def _begin_undoing(run: Run, error: ErrorRecord) -> Saga | None:
@@ -61,11 +94,15 @@ def _begin_undoing(run: Run, error: ErrorRecord) -> Saga | None:
     with store.transaction():
         instance = store.instances.get(run.instance_id)
         saga = store.sagas.begin(run.instance_id, "", "", instance.retry_count + 1, error)
-        if saga is not None and instance.status is not InstanceStatus.COMPENSATING:
-            compensating = InstanceStatus.COMPENSATING
-            epoch = run.env.journal.epoch
-            store.instances.transition(run.instance_id, compensating, error=error.to_dict(), epoch=epoch)
+        _compensating(run, error, needed=saga is not None)
     return saga
+
+
+def _compensating(run: Run, error: ErrorRecord, *, needed: bool) -> None:
+    store, compensating = run.env.journal.store, InstanceStatus.COMPENSATING
+    if needed and store.instances.get(run.instance_id).status is not compensating:
+        epoch = run.env.journal.epoch
+        store.instances.transition(run.instance_id, compensating, error=error.to_dict(), epoch=epoch)
 
 
 async def follow(run: Run, error: ErrorRecord) -> ErrorRecord:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.status import InstanceStatus
-from .aftermath import UNDO
+from .aftermath import UNDO, half_done
 from .journal import close_open
 from .presence import here
 from .rerun import Rerun
@@ -84,17 +84,7 @@ def _begin_undoing(store: Store, instance: Instance, error: ErrorRecord, undo: b
     """Whether something is to be undone of an instance that nobody runs: all that can be, or half transactions."""
     if undo:
         return store.sagas.begin(instance.id, "", "", instance.retry_count + 1, error) is not None
-    half = [
-        row
-        for row in store.executions.for_instance(instance.id)
-        if row.node_type == "control/transaction" and not row.status.terminal
-    ]
-    # The innermost first: what it leaves is its outer one's.
-    half.sort(key=lambda row: -row.node_id.count("/"))
-    begun = [
-        store.sagas.begin(instance.id, row.node_id, row.iteration, row.retry_count + 1, error) for row in half
-    ]
-    return any(saga is not None for saga in begun)
+    return bool(half_done(store, instance.id, error))
 
 
 def pause(store: Store, instance_id: str, *, by: str | None = None, force: bool = False) -> Answer:

@@ -220,12 +220,14 @@ class Instances:
         claimed_by: str | None = None,
         at: datetime | None = None,
     ) -> Instance:
-        """Leave a request to whoever runs the instance, or would run it. A request to cancel stands; any other gives
-        way to a later one. Asking for the same again changes nothing. An instance to ``resume`` is left to a
-        dispatcher, or to ``claimed_by``."""
+        """Leave a request to whoever runs the instance, or would run it. A request to cancel stands, also when the
+        instance is to be carried on, unless that is to undo it; any other gives way to a later one. Asking for the same
+        again changes nothing. An instance to ``resume`` is left to a dispatcher, or to ``claimed_by``."""
         with self._database.write() as connection:
             old = _get(connection, id, lock=True)
-            stands = old.requested == "cancel" or (old.requested == "undo" and request == "pause")
+            undoing = old.status is InstanceStatus.COMPENSATING  # The request to end is being followed.
+            stands = old.requested == "cancel" or (old.requested == "undo" and request != "cancel")
+            stands = stands and not (undoing and request == "resume")
             if stands or (old.requested == request and claimed_by is None):
                 return old
             changes: dict[str, Any] = {"requested": request}

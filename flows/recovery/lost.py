@@ -44,7 +44,7 @@ def settle(
 def _action(held: Held, last: datetime, at: datetime, recovery: timedelta) -> str:
     if at - last > recovery:
         return findings.FAILED
-    if held.status is _S.RUNNING and held.requested == "cancel":
+    if held.status is _S.RUNNING and held.requested in ("cancel", "undo"):
         return findings.CANCELED
     if held.status is _S.RUNNING and held.requested == "pause":
         return findings.PAUSED
@@ -54,7 +54,8 @@ def _action(held: Held, last: datetime, at: datetime, recovery: timedelta) -> st
 def _done(store: Store, held: Held, why: str, action: str, recovery: timedelta) -> bool:
     try:
         if action == findings.CANCELED:
-            return control.cancel(store, held.id, by=BY, force=True).done
+            control.cancel(store, held.id, undo=held.requested == "undo", by=BY, force=True)
+            return True
         if action == findings.PAUSED:
             return control.pause(store, held.id, by=BY, force=True).done
         if action == findings.FAILED:

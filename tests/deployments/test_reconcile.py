@@ -168,7 +168,8 @@ async def test_a_flow_process_killed_is_carried_on_by_whoever_serves(place):
         assert_history_agrees(store, instance.id)
 
 
-async def test_a_request_to_end_that_the_process_did_not_live_to_hear_is_heard(place):
+@pytest.mark.parametrize("undo", [False, True])
+async def test_a_request_to_end_that_the_process_did_not_live_to_hear_is_heard(place, undo):
     from mirror_realm.flows import control
 
     place.define(seconds=30)
@@ -177,7 +178,7 @@ async def test_a_request_to_end_that_the_process_did_not_live_to_hear_is_heard(p
     os.kill(child.pid, signal.SIGSTOP)
     with Store.open(settings().database) as store:
         (instance,) = store.instances.list()
-        assert not control.cancel(store, instance.id).done
+        assert not control.cancel(store, instance.id, undo=undo).done
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         async with reconciler(store) as one:

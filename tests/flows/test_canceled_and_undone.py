@@ -1,11 +1,13 @@
 """Canceling, and undoing what was done: of instances that run, wait, and were left in the middle of undoing."""
 
+import asyncio
+
 import pytest
 
 from mirror_realm.flows import control, requests
 from mirror_realm.flows.results import instance_result
 from tests.flows.test_control import impatient, running
-from tests.flows.test_sagas import instance_of, ledger, lines, nap, step, transaction
+from tests.flows.test_sagas import each, instance_of, ledger, lines, nap, step, transaction
 from tests.store.histories import assert_history_agrees
 
 __all__ = ["ledger"]
@@ -101,3 +103,52 @@ async def test_what_cannot_be_undone_is_told_and_it_is_canceled_all_the_same(lab
     told = result["error"]["details"]["compensation"]
     assert (told["status"], told["undone"], told["failed"][0]["node"]) == ("compensation_failed", ["a"], "b")
     assert result["error"]["hint"] == "undo by hand: b"
+
+
+async def test_a_request_to_undo_outlives_the_process_that_was_to_hear_it(lab, ledger):
+    """Somebody carries the instance on meanwhile: it must not go on as if nothing had been asked."""
+    text = two_steps(ledger, nap(60, after="b"))
+    with impatient(lab):
+        id, task = await running(lab, text, "nap")
+        task.cancel()  # Its process goes away.
+        await asyncio.gather(task, return_exceptions=True)
+        lab.store.instances.ask(id, "undo")
+        control.resume(lab.store, id, owner=lab.environment.owner, force=True)
+        assert lab.store.instances.get(id).requested == "undo"
+        result = await lab(text, instance_id=id)
+    assert lines(ledger) == ["a", "b", "undo-b", "undo-a"]
+    assert result["status"] == "canceled"
+    assert_history_agrees(lab.store, id)
+
+
+async def test_what_a_stopped_server_left_half_done_is_undone_when_it_is_canceled(lab, ledger):
+    """Its rows are canceled with the server, and the instance is to be carried on."""
+    text = instance_of(transaction(step(ledger, "a", undo="undo-a"), nap(60, after="a")))
+    with impatient(lab):
+        id, task = await running(lab, text, "tx/nap")
+        lab.store.instances.ask(id, "cancel")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        answer = control.cancel(lab.store, id, force=True)
+        assert (answer.done, answer.instance.status) == (False, "compensating")
+        assert [one.id for one in lab.store.instances.claim(10, "home:other")] == [id]
+        result = await lab(text, instance_id=id)
+    assert lines(ledger) == ["a", "undo-a"]
+    assert result["status"] == "canceled"
+
+
+async def test_what_an_earlier_life_left_half_done_is_undone_although_this_one_did_not_get_there(lab, ledger):
+    body = transaction(step(ledger, "a", undo="undo-a"), nap(60, after="a"))
+    text = instance_of(each(body, items=(1,)))
+    with impatient(lab):
+        id, task = await running(lab, text, "each/tx/nap")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        lab.store.instances.ask(id, "cancel")
+        ended = {"node_id": "stop", "type": "control/terminate", "parameters": {"status": "canceled"}}
+        waits = {**nap(5), "node_id": "before"}
+        each_after = {**each(body, items=(1,)), "depends_on": ["before"]}
+        result = await lab(instance_of(waits, each_after, ended), instance_id=id)
+    assert lines(ledger) == ["a", "undo-a"]
+    assert result["status"] == "canceled"
+    assert_history_agrees(lab.store, id)
