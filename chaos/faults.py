@@ -243,8 +243,8 @@ KINDS: Mapping[str, Kind] = {
 
 
 def draw(random: random.Random, way: str, database: str, lines: int, *, newer: bool = False) -> list[Fault]:
-    """The faults of one trial, one to three, at random points of a run that writes about ``lines`` lines; ``newer``: also
-    newer versions of what is registered."""
+    """The faults of one trial, one to three, at random points of a run that writes about ``lines`` lines. ``newer``:
+    newer versions of what is registered too."""
     small = ""
     faults: list[Fault] = []
     for _ in range(random.choice([1, 1, 2, 3])):

@@ -129,8 +129,10 @@ class _Past:
     def _transaction(self, place: Place, event: HistoryEvent) -> None:
         inside = [one for one in self.standing if _inside(one, place)]
         if event.type == BEGAN:
+            # One that was interrupted with its process goes on, with what stands.
+            goes_on = event.before in (NodeStatus.CANCELED, NodeStatus.RUNNING)
             self._findings.check(
-                TRIES, not inside, f"{place} began ({event.attempt}), and {inside} still stood"
+                TRIES, goes_on or not inside, f"{place} began ({event.attempt}), and {inside} still stood"
             )
             self._tries[place] = _Try()
         elif event.type in (CANCELED, ENDED):
