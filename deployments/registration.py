@@ -77,7 +77,7 @@ def register(
         path: register(one, store, settings, source=one.file).version
         for path, one in analysis.subworkflows.items()
     }
-    definition = _pinned(analysis, inner)
+    definition = pinned(analysis, inner)
     row, created = store.workflows.register(
         definition.document(),
         name=definition.name,
@@ -91,7 +91,7 @@ def register(
     return _materialise(row, store, settings, created)
 
 
-def _pinned(analysis: Analysis, versions: Mapping[Path, str]) -> Definition:
+def pinned(analysis: Analysis, versions: Mapping[Path, str]) -> Definition:
     """The definition with each sub-workflow at the version that it was analysed with: a published version never means
     something else later."""
     definition = analysis.definition
