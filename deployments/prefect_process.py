@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from . import processes
 HOST = "127.0.0.1"
 UNUSED_GRACE = 2.0
 """Seconds without a living user after which the server ends itself."""
+LAST_WORDS = 15.0
+"""Seconds for which a server that is told to end goes on for those who still use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,11 @@ def server_environment(files: Files, port: int) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the server in this process until SIGTERM, or until nobody uses it any more."""
+    """Run the server in this process until SIGTERM, or until nobody uses it any more.
+
+    Where everything is told to end at once, as systemd does, those who use it still have to tell it what ended: with
+    users left it goes on after SIGTERM until they have gone, for :data:`LAST_WORDS` seconds; a second signal ends it.
+    """
     parser = argparse.ArgumentParser(prog="python -m mirror_realm.deployments.prefect_process")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -181,26 +187,35 @@ def _server(port: int) -> Any:
 
 
 async def _serve(server: Any, files: Files, listening: socket.socket) -> None:
+    told: list[float] = []
+
+    def end(signum: int, frame: Any) -> None:
+        told.append(time.monotonic())
+        if len(told) > 1 or not files.living_users():
+            server.handle_exit(signum, frame)
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, server.handle_exit)
-    watch = asyncio.create_task(_end_when_unused(server, files))
+        signal.signal(signum, end)
+    watch = asyncio.create_task(_end_when_unused(server, files, told))
     try:
         await server.serve(sockets=[listening])
     finally:
         watch.cancel()
 
 
-async def _end_when_unused(server: Any, files: Files) -> None:
+async def _end_when_unused(server: Any, files: Files, told: Sequence[float]) -> None:
     from filelock import Timeout
 
     unused_since: float | None = None
     while not server.should_exit:
-        await asyncio.sleep(0.5)
-        if files.living_users():
+        await asyncio.sleep(0.1 if told else 0.5)
+        if told and time.monotonic() - told[0] > LAST_WORDS:
+            server.should_exit = True
+        elif files.living_users():
             unused_since = None
             continue
         unused_since = unused_since or time.monotonic()
-        if time.monotonic() - unused_since < UNUSED_GRACE:
+        if time.monotonic() - unused_since < (0 if told else UNUSED_GRACE):
             continue
         with contextlib.suppress(Timeout), files.lock(0):  # somebody who starts or joins holds it
             if not files.living_users():

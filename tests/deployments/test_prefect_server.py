@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -135,6 +136,24 @@ def test_two_processes_at_once_share_one_server_that_outlives_either(lasting_hom
         assert joined.answers()
     assert ends(files)
     assert not healthy(mine["url"])
+
+
+@pytest.mark.slow
+def test_told_to_end_it_waits_for_those_who_use_it(lasting_home):
+    """systemd tells everything at once, and whoever runs instances still has to say what became of them."""
+    settings = load_settings({"MIRROR_REALM_HOME": str(lasting_home)})
+    with ensure_server(settings) as server:
+        os.kill(server.process.pid, signal.SIGTERM)
+        time.sleep(2)
+        assert server.answers()
+        before = time.monotonic()
+    assert server.process.poll() == 0
+    assert time.monotonic() - before < 8
+    with ensure_server(settings) as server:
+        for _ in range(2):
+            os.kill(server.process.pid, signal.SIGTERM)
+            time.sleep(0.5)
+        assert server.process.wait(10) == 0, "said twice is meant"
 
 
 @pytest.mark.slow
