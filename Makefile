@@ -71,5 +71,5 @@ clean: ## remove .venv, caches and build leftovers
 	@touch $@
 
 .venv/.installed-all: pyproject.toml constraints.txt .ci/env
-	@bash .ci/env ai restore media verify lsp dev
+	@bash .ci/env ai restore mtcnn media verify lsp dev
 	@touch .venv/.installed-core $@

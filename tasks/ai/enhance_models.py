@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ...core.errors import RealmError
 from ...core.references import ImageRef
 from ..inference.models import model_named
+from .face_finding import AUTO as DETECTORS
+from .face_finding import Detector
 
 Fallback = Literal["cpu", "smaller-model", "classical"]
 
@@ -55,11 +57,7 @@ class EnhanceParameters(BaseModel):
         le=1,
         description="Share of the restored face in the result; 0 leaves faces as they are",
     )
-    face_detector: Literal["auto", "opencv", "retinaface_resnet50", "retinaface_mobile0.25"] = Field(
-        default="auto",
-        description="auto is retinaface_resnet50 where its weights are here, else the cascade that OpenCV ships, "
-        "which sees frontal faces tilted up to 20°",
-    )
+    face_detector: Detector = Field(default="auto", description=DETECTORS)
     face_weights: str | None = Field(
         default=None, description="A GFPGAN weights file of your own: a path, or a name in the models folder"
     )
@@ -124,6 +122,11 @@ class RestoredFace(BaseModel):
     confidence: float = Field(description="Of the detector")
     status: Literal["restored", "left", "failed"]
     reason: str | None = Field(default=None, description="Why it is not restored")
+    mask: Literal["face", "square"] | None = Field(
+        default=None,
+        description="What was replaced: the face itself, or its square, fading in from the border (also where the "
+        "network of masked_by sees no face)",
+    )
 
 
 class FaceEnhancement(BaseModel):
@@ -135,6 +138,11 @@ class FaceEnhancement(BaseModel):
     strength: float | None = None
     detector: str | None = Field(default=None, description="What found the faces")
     made_by: str | None = Field(default=None, description="The network: model@digest of its weights")
+    masked_by: str | None = Field(
+        default=None,
+        description="What said where the faces are in their squares: parsing_parsenet@digest where its weights are in "
+        "the models folder",
+    )
     faces: list[RestoredFace] = Field(default_factory=list, description="Each face found, surest first")
 
 

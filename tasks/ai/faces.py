@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,36 +11,22 @@ from ...core.errors import RealmError
 from ...core.references import ImageRef
 from ...core.resources import Gpu, Resources
 from ..image.models import ImageInput, file_effects
-from ..inference.catalogue import DEFAULT_EMBEDDER
 from ..inference.identity import THRESHOLD
 from ..sdk import Effects, node_type
-from .library import (
-    EmbeddingModel,
-    Picture,
-    embedding_model,
-    open_library,
-    pack,
-    picture_of,
-    remembered,
-    unpack,
-)
+from .face_finding import AUTO, RETINAFACE, Box, Detector, detector_named, find_boxes, gives_points
+from .face_models import PREFERRED, FaceModel, face_model
+from .library import Picture, open_library, pack, picture_of, remembered, unpack
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
 
     from ...store import Store
     from ...store.media_people import Face
     from ...store.media_stages import StageKey
     from ..context import NodeContext
-    from ..inference.retinaface import RetinaFace
 
 STAGE = "faces"
-PREFERRED = "retinaface_resnet50"
-MARGIN = 0.25
-"""Of the face's side, added all around before it is embedded: hair and chin tell people apart too."""
 
-Detector = Literal["auto", "opencv", "retinaface_resnet50", "retinaface_mobile0.25"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -50,22 +35,23 @@ class FacesParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    detector: Detector = Field(
-        default="auto",
-        description="auto is retinaface_resnet50 where its weights are here, else the cascade that OpenCV ships",
-    )
+    detector: Detector = Field(default="auto", description=AUTO)
     least_confidence: Share | None = Field(
         default=None, description="The least confidence of a face; the detector's own unless told"
     )
     model: str = Field(
-        default=DEFAULT_EMBEDDER,
-        description="An embedding model, as `realm models list --task embedding` names it",
+        default="auto",
+        description="A face network or an embedding model, as `realm models list` names them with `--task "
+        "face-embedding` and `--task embedding`; auto is arcface_ir_se50 where its weights are here and the detector "
+        "says where eyes, nose and mouth are, else ViT-B/32",
+        examples=["arcface_ir_se50", "ViT-B/32"],
     )
-    threshold: float = Field(
-        default=THRESHOLD,
+    threshold: float | None = Field(
+        default=None,
         gt=0,
         le=2,
-        description="The distance below which two faces are one person's; lower splits more",
+        description="The distance below which two faces are one person's; lower splits more. The model's own unless "
+        "told: 0.6, of arcface_ir_se50 1.1",
     )
 
 
@@ -75,7 +61,10 @@ class FaceData(BaseModel):
     index: int
     face_id: str = Field(description="The person's id; it stays, and leads on when people are merged")
     name: str | None = Field(default=None, description="The person's name, where one was given")
-    confidence: float = Field(description="Of the identity: 1 − distance / 1.5; 1 for somebody new")
+    confidence: float = Field(
+        description="Of the identity: 1 − distance / 1.5, where the model's own threshold counts as 0.6; 1 for "
+        "somebody new"
+    )
     new: bool = Field(description="Whether nobody known was near enough")
     bounding_box: tuple[int, int, int, int] = Field(description="x, y, width, height in pixels, upright")
     detection_confidence: float
@@ -91,17 +80,6 @@ class FacesOutput(BaseModel):
     cached: bool = Field(description="Whether this was known already")
     device: str
     remarks: list[str] = Field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A face's place, in shares of the picture's width and height."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    confidence: float
 
 
 @node_type(
@@ -120,18 +98,20 @@ def ai_faces(parameters: FacesParameters, input: ImageInput, context: NodeContex
     picture are two people; `realm media people` names, merges and splits. The same picture is looked at once for each
     detector and model, and a face keeps its person whatever the threshold is later.
 
-    Errors: DEPENDENCY_FAILURE, with the command to run, when the embedding model or the detector asked for is not
-    here; those of `image/preprocess` for pictures that cannot be read.
+    Errors: DEPENDENCY_FAILURE, with the command to run, when the model or the detector asked for is not here;
+    FAILED_PRECONDITION for a face network with a detector that gives no points; those of `image/preprocess` for
+    pictures that cannot be read.
     """
     from ...store.media_stages import StageKey
 
-    model = embedding_model(parameters.model, context)
-    picture = picture_of(input, context)
     detector = detector_named(parameters.detector, context)
+    model = face_model(parameters.model, detector, context)
+    picture = picture_of(input, context)
+    identity = model.identity
     stage = StageKey.of(
         picture.content,
         STAGE,
-        model.identity,
+        identity,
         {"detector": detector, "least": parameters.least_confidence},
     )
     with open_library(context.settings) as store:
@@ -142,7 +122,8 @@ def ai_faces(parameters: FacesParameters, input: ImageInput, context: NodeContex
                 context.progress(0.1, "looking for faces")
                 boxes = find_boxes(picture.look(), detector, context, parameters.least_confidence)
                 context.progress(0.5, f"{len(boxes)} faces")
-                record_faces(store, model, picture, detector, boxes, parameters.threshold, stage)
+                threshold = parameters.threshold or model.threshold
+                record_faces(store, model, picture, detector, boxes, threshold, stage)
             except RealmError as error:
                 if remembered(error):
                     store.stages.failed(stage, error.record)
@@ -154,16 +135,16 @@ def ai_faces(parameters: FacesParameters, input: ImageInput, context: NodeContex
         image=picture.image,
         face_data=[_data(face, names, picture) for face in faces],
         detector=detector,
-        model=model.identity,
+        model=identity,
         cached=cached,
         device=context.device,
-        remarks=_remarks(parameters.detector, detector),
+        remarks=_remarks(parameters, detector, identity),
     )
 
 
 def record_faces(
     store: Store,
-    model: EmbeddingModel,
+    model: FaceModel,
     picture: Picture,
     detector: str,
     boxes: Sequence[Box],
@@ -176,14 +157,16 @@ def record_faces(
     """
     from ...store.media_people import NewFace
 
-    # Loading the model takes seconds: not for a picture without a face.
-    crops = [_crop(picture.look(), box) for box in boxes]
-    vectors = list(model.embedder.images(crops, check=model.check)) if crops else []
+    vectors = model.vectors(picture.look(), boxes) if boxes else []
     with store.people.deciding():
         whose = _decide(store, model, picture.content, detector, vectors, threshold)
         faces = [
             NewFace(
-                **asdict(box),
+                x=box.x,
+                y=box.y,
+                width=box.width,
+                height=box.height,
+                confidence=box.confidence,
                 sha256=picture.content,
                 source_sha256=picture.original,
                 detector=detector,
@@ -206,13 +189,14 @@ def record_faces(
 
 def _decide(
     store: Store,
-    model: EmbeddingModel,
+    model: FaceModel,
     content: str,
     detector: str,
     vectors: Sequence[np.ndarray],
     threshold: float,
 ) -> list[tuple[str | None, float | None]]:
-    """The person of each face, and how far off; ``None`` for somebody new, and for a face that has its person."""
+    """The person of each face, and how far off, as if the model's own threshold were the specification's; ``None`` for
+    somebody new, and for a face that has its person."""
     import numpy as np
 
     from ..inference.identity import identify
@@ -229,65 +213,9 @@ def _decide(
             fresh, identify(faces, means, threshold=threshold, taken=taken), strict=True
         ):
             if verdict.person is not None:
-                whose[ordinal] = people[verdict.person].person_id, verdict.distance
+                apart = verdict.distance * THRESHOLD / model.threshold
+                whose[ordinal] = people[verdict.person].person_id, apart
     return whose
-
-
-def find_boxes(
-    seen: Image.Image, detector: str, context: NodeContext, least_confidence: float | None = None
-) -> list[Box]:
-    """The faces of an upright picture, the surest first."""
-    if detector.startswith("retinaface"):
-        found = _by_retinaface(seen, detector, context, least_confidence)
-    else:
-        from ..imaging.faces import find_faces
-
-        least = {} if least_confidence is None else {"least_confidence": least_confidence}
-        found = find_faces(seen, **least)
-    across, down = seen.size
-    return [Box(f.x / across, f.y / down, f.width / across, f.height / down, f.confidence) for f in found]
-
-
-def _by_retinaface(seen: Image.Image, name: str, context: NodeContext, least: float | None):
-    import numpy as np
-
-    from ..inference.retinaface import LEAST_CONFIDENCE
-
-    wanted = LEAST_CONFIDENCE if least is None else least
-    return retinaface_named(name, context).find(np.asarray(seen.convert("RGB")), least_confidence=wanted)
-
-
-def retinaface_named(name: str, context: NodeContext) -> RetinaFace:
-    """The detector ``name`` on the node's device; DEPENDENCY_FAILURE when its weights or facexlib are not here."""
-    from ..inference.catalogue import known_model
-    from ..inference.retinaface import open_retinaface
-    from .provision import provide
-
-    model = known_model(name)
-    weights = provide(model, context.settings, check=context.check_canceled)
-    return open_retinaface(model, weights, context.device)
-
-
-def detector_named(wanted: Detector, context: NodeContext) -> str:
-    """The detector's name as it is recorded."""
-    from ..imaging.faces import DETECTOR
-    from ..inference.catalogue import known_model
-    from .provision import states
-
-    if wanted == "auto":
-        here = all(state.path for state in states(known_model(PREFERRED), context.settings))
-        wanted = PREFERRED if here or context.settings.models_download else "opencv"
-    return DETECTOR if wanted == "opencv" else wanted
-
-
-def _crop(seen: Image.Image, box: Box) -> Image.Image:
-    """A square around a face, with a margin; what lies beyond the picture is left out."""
-    width, height = seen.size
-    side = max(box.width * width, box.height * height) * (1 + 2 * MARGIN)
-    middle = (box.x + box.width / 2) * width, (box.y + box.height / 2) * height
-    left, top = max(0, round(middle[0] - side / 2)), max(0, round(middle[1] - side / 2))
-    right, bottom = min(width, round(middle[0] + side / 2)), min(height, round(middle[1] + side / 2))
-    return seen.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 def _data(face: Face, names: dict[str, str | None], picture: Picture) -> FaceData:
@@ -311,7 +239,16 @@ def _data(face: Face, names: dict[str, str | None], picture: Picture) -> FaceDat
     )
 
 
-def _remarks(wanted: Detector, used: str) -> list[str]:
-    if wanted != "auto" or used == PREFERRED:
-        return []
-    return [f"found by OpenCV's cascade; `realm models pull {PREFERRED}` brings a better detector"]
+def _remarks(parameters: FacesParameters, detector: str, model: str) -> list[str]:
+    """What would find or know faces better than what ``auto`` found here."""
+    remarks = []
+    if parameters.detector == "auto" and not gives_points(detector):
+        remarks.append(
+            f"found by OpenCV's cascade; `realm models pull {RETINAFACE}` or `pip install 'mirror-realm[mtcnn]'` "
+            "brings a better detector"
+        )
+    if parameters.model == "auto" and gives_points(detector) and not model.startswith(PREFERRED):
+        remarks.append(
+            f"told apart by {model}; `realm models pull {PREFERRED}` brings a network made for faces"
+        )
+    return remarks

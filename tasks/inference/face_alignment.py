@@ -42,8 +42,8 @@ class FaceMarks:
     confidence: float
 
 
-def alignment(points: Sequence[Point]) -> np.ndarray:
-    """The 2 × 3 matrix from the picture to the template: the turn, size and shift, never a mirror image, that bring
+def alignment(points: Sequence[Point], template: Sequence[Point] = TEMPLATE) -> np.ndarray:
+    """The 2 × 3 matrix from the picture to the ``template``: the turn, size and shift, never a mirror image, that bring
     ``points`` nearest to it in the least squares sense. Two points at least, not all the same.
 
     >>> alignment([(192.98, 239.95), (318.90, 240.19)]).round(6).tolist()
@@ -51,7 +51,7 @@ def alignment(points: Sequence[Point]) -> np.ndarray:
     """
     # A similarity of the plane is z → a·z + b over the complex numbers.
     here = np.array([complex(x, y) for x, y in points])
-    there = np.array([complex(x, y) for x, y in TEMPLATE[: len(points)]])
+    there = np.array([complex(x, y) for x, y in template[: len(points)]])
     around = here - here.mean()
     turn = np.vdot(around, there - there.mean()) / np.vdot(around, around)
     shift = there.mean() - turn * here.mean()
@@ -76,14 +76,22 @@ def cut(rgb: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     )
 
 
-def paste(canvas: np.ndarray, face: np.ndarray, matrix: np.ndarray, scale: int, strength: float) -> None:
+def paste(
+    canvas: np.ndarray,
+    face: np.ndarray,
+    matrix: np.ndarray,
+    scale: int,
+    strength: float,
+    mask: np.ndarray | None = None,
+) -> None:
     """Put a restored ``face`` (float32 within 0–1) back into ``canvas``, which is the picture enlarged ``scale``
-    times; it fades in from its border, and ``strength`` is its share in the middle."""
+    times; it fades in from its border, and ``strength`` is its share in the middle. ``mask`` (float32 within 0–1, of
+    the face's size) says where in its square the face is; everywhere without one."""
     import cv2
 
     # The middle of a pixel of the canvas, in pixels of the picture: (x + 0.5) / scale - 0.5.
     matrix = _moved(matrix, 0.5 / scale - 0.5, 0.5 / scale - 0.5, size=1 / scale)
-    mask = fading()
+    mask = fading() if mask is None else fading() * mask
     if (ratio := 1 / enlargement(matrix)) < 1:
         # Fewer pixels than the face has: shrunk by area first, since sampling would skip some.
         side = max(8, round(SIDE * ratio))

@@ -18,6 +18,7 @@ from ...core.errors import Code, RealmError
 from .catalogue import KnownModel
 from .compat import require_spandrel, require_torch, require_upstream
 from .face_alignment import SIDE, FaceMarks, alignment, cut, enlargement, paste
+from .face_parser import FaceParser, Parsing, open_parser
 from .kept import Kept
 from .memory import ran_out
 from .networks import check_device, torch_dtype
@@ -32,18 +33,21 @@ Find = Callable[[np.ndarray], Sequence[FaceMarks]]
 """The faces of an upright RGB picture of uint8."""
 
 Status = Literal["restored", "left", "failed"]
+Mask = Literal["face", "square"]
+"""What a restored face covers: the face itself, or its square, fading in from the border."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceRequest:
-    """What is asked for: the network, its weights (``weights`` over the models folder), how to find faces, and the
-    share of the restored face in the result, 0–1."""
+    """What is asked for: the network, its weights (``weights`` over the models folder), how to find faces, the share of
+    the restored face in the result, 0–1, and what says where in its square a face is; without that, all of it is."""
 
     model: KnownModel
     models_folder: Path
     find: Find
     strength: float = 1.0
     weights: Path | None = None
+    parsing: Parsing | None = None
 
     def file(self) -> Path:
         """The weights' file; DEPENDENCY_FAILURE or NOT_FOUND when there is none."""
@@ -60,14 +64,16 @@ class FaceOutcome:
     confidence: float
     status: Status
     reason: str | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FacesDone:
-    """The faces, surest first, and what restored them."""
+    """The faces, surest first, what restored them, and what said where they are in their squares."""
 
     faces: tuple[FaceOutcome, ...]
     identity: str | None
+    parser: str | None = None
 
 
 @dataclass(eq=False)
@@ -112,17 +118,21 @@ def restore_faces(
     """
     faces = [(marks, alignment(marks.points)) for marks in request.find(_eight_bits(rgb))]
     reasons = [_left(matrix) for _, matrix in faces]
-    restorer = None
+    restorer = parser = None
     outcomes = []
     for (marks, matrix), reason in zip(faces, reasons, strict=True):
         status: Status = "left"
+        mask: Mask | None = None
         if reason is None:
             check()
             restorer = restorer or open_restorer(request, maker, device, precision)
-            reason = _restored(rgb, large, scale, matrix, restorer, request.strength)
+            parser = parser or (open_parser(request.parsing, device) if request.parsing else None)
+            reason, mask = _restored(rgb, large, scale, matrix, restorer, parser, request.strength)
             status = "failed" if reason else "restored"
-        outcomes.append(FaceOutcome(marks.box, marks.confidence, status, reason))
-    return FacesDone(tuple(outcomes), restorer.identity if restorer else None)
+        outcomes.append(FaceOutcome(marks.box, marks.confidence, status, reason, mask))
+    return FacesDone(
+        tuple(outcomes), restorer.identity if restorer else None, parser.identity if parser else None
+    )
 
 
 def _left(matrix: np.ndarray) -> str | None:
@@ -139,19 +149,21 @@ def _restored(
     scale: int,
     matrix: np.ndarray,
     restorer: FaceRestorer,
+    parser: FaceParser | None,
     strength: float,
-) -> str | None:
-    """Restore one face in ``large``; the reason where that failed, and then nothing is changed."""
+) -> tuple[str | None, Mask | None]:
+    """Restore one face in ``large``; the reason where that failed, and then nothing is changed, and what it covers."""
     try:
         made = restorer.restore(cut(rgb, matrix))
+        mask = parser.mask(made) if parser else None
     except RealmError as error:
-        return error.record.message
+        return error.record.message, None
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        return f"memory ran out on {restorer.device}"
-    paste(large, made, matrix, scale, strength)
-    return None
+        return f"memory ran out on {restorer.device}", None
+    paste(large, made, matrix, scale, strength, mask)
+    return None, "square" if mask is None else "face"
 
 
 def _eight_bits(rgb: np.ndarray) -> np.ndarray:

@@ -1,26 +1,17 @@
-"""RetinaFace (Deng et al. 2020) through facexlib: faces of any size, turned and tilted too.
-
-facexlib's own loader fetches the weights and unpickles whatever came; here the network is built and filled with
-tensors that were read safely.
-"""
+"""RetinaFace (Deng et al. 2020) through facexlib: faces of any size, turned and tilted too."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import FINAL, Code, RealmError
 from .catalogue import KnownModel
-from .compat import INSTALL, ensure_torchvision, require_torch
+from .compat import require_torch
+from .facexlib_networks import load_network, require_facexlib
 from .kept import Kept
-from .networks import check_device
-from .weights import check_file, read_tensors
 
 LEAST_CONFIDENCE = 0.8
 """What upstream takes for a face."""
@@ -75,30 +66,12 @@ def open_retinaface(model: KnownModel, weights: Path, device: str = "cpu") -> Re
 
 
 def _load(model: KnownModel, weights: Path, device: str) -> RetinaFace:
-    if importlib.util.find_spec("facexlib") is None:
-        raise RealmError(
-            Code.DEPENDENCY_FAILURE,
-            f"{model.name} needs facexlib, which is not installed",
-            hint=f"install it with: {INSTALL}, or use detector: opencv",
-            details={"package": "facexlib", "install": INSTALL, FINAL: True},
-        )
-    check_device(device)
-    check_file(weights, model.weights.sha256)
-    tensors = read_tensors(weights)
-    ensure_torchvision()
-    retinaface = importlib.import_module("facexlib.detection.retinaface")
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # its way of asking torchvision for a backbone without weights is an old one
-        network = retinaface.RetinaFace(network_name=str(model.parameters["network"]), device=device)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RealmError(
-            Code.INVALID_ARGUMENT,
-            f"{weights} does not hold {model.name}: {' '.join(str(error).split())[:300]}",
-            hint=f"`realm models pull {model.name}` fetches the right weights",
-        ) from None
-    network.eval().requires_grad_(False).to(device)
+    require_facexlib(model, ", or use detector: opencv")
+    network = load_network(
+        model,
+        weights,
+        device,
+        "facexlib.detection.retinaface",
+        lambda module: module.RetinaFace(network_name=str(model.parameters["network"]), device=device),
+    )
     return RetinaFace(model.name, network)

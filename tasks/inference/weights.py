@@ -84,6 +84,12 @@ def pinned_digest(path: Path) -> str | None:
     return word if re.fullmatch(r"[0-9a-f]{64}", word) else None
 
 
+def published_digest(source: WeightsSource, path: Path | None) -> str | None:
+    """What the bytes of ``path`` must be: the published digest, which is not that of the .safetensors form."""
+    converted = Path(source.file).suffix != ".safetensors" and path is not None and path.suffix == ".safetensors"
+    return None if path is None or converted else source.sha256
+
+
 def check_file(path: Path, expected: str | None) -> WeightsFile:
     """The digest of ``path``; DATA_CORRUPTED when it is not ``expected`` (hex sha256; else the one that was recorded
     when the file was fetched) or the file cannot be weights."""

