@@ -165,6 +165,8 @@ class _Attempts:
             outcome = replace(outcome, notes={**outcome.notes, "fallback": True})
         step = step_of(handle, this, handle.output) if error is None and CACHED not in outcome.notes else None
         await run.env.journal.finish(row, handle.attempts, handle.status, outcome, error, step)
+        if step is not None:  # What was undone is there again.
+            run.undone.pop((handle.key, handle.scope.iteration), None)
         _tell(handle, delay)
         if (ending := Termination.noted(outcome.notes)) is not None:
             run.end(ending)

@@ -29,8 +29,7 @@ async def restore(handle: Handle, incoming: Sequence[Edge]) -> bool:
     if stands:
         handle.again = False  # What was undone inside it was undone for that very failure.
     elif handle.again:
-        journal, place = handle.scope.run.env.journal, (handle.key, handle.scope.iteration)
-        await journal.call(journal.store.executions.reopen, row.instance_id, [place])
+        await _reopen(handle)
         return False
     error = ErrorRecord.from_dict(row.error) if row.status is NodeStatus.FAILED and row.error else None
     if row.status is NodeStatus.FAILED:
@@ -56,6 +55,36 @@ async def _stands(handle: Handle) -> bool:
     return (await scope.run.failures()).stands((handle.key, scope.iteration), around)
 
 
+async def _reopen(handle: Handle) -> None:
+    """Let the node run again, and with it what follows it; in one transaction, since a later life that finds the node
+    completed again could not tell that what follows is older."""
+    scope = handle.scope
+    following = _following(handle)
+    anew = [handle, *following] if handle.anew else following
+    iteration = scope.iteration
+    over = (NodeStatus.COMPLETED, NodeStatus.FAILED)
+    past = {key for key, row in scope.past.items() if row.status in over}
+    places = [(one.key, iteration) for one in (handle, *following) if one.key in past]
+    under = [(f"{one.key}/", iteration) for one in anew if one.parts]
+    scope.reopened = True
+    journal = scope.run.env.journal
+    await journal.call(journal.store.executions.reopen, scope.run.instance_id, places, under=under)
+
+
+def _following(handle: Handle) -> list[Handle]:
+    """The nodes of the scope that come after one, however far."""
+    scope, found, left = handle.scope, {handle.node.id}, {handle.node.id}
+    while left:
+        left = {
+            id for id, edges in scope.incoming.items() if any(one.source.node.id in left for one in edges)
+        }
+        left -= found
+        found |= left
+    return [
+        one for id, one in scope.handles.items() if id in found and one is not handle and id in scope.incoming
+    ]
+
+
 def attempts_before(handle: Handle) -> int:
     """How many attempts the node had in earlier lives of the instance."""
     row = handle.scope.past.get(handle.key)
@@ -74,11 +103,12 @@ def route(handle: Handle, error: ErrorRecord | None) -> None:
 
 
 def _mark_again(handle: Handle, incoming: Sequence[Edge]) -> None:
-    """Whether the node runs again although it has run: it was undone, or something before, around or inside it was.
-    What a transaction inside it undid when it failed is that one's affair."""
-    owner, undone = handle.scope.owner, handle.scope.run.undone
+    """Whether the node runs again although it has run: it was undone, or something before or inside it was. What is
+    inside one that runs anew was reopened with it. What a transaction inside it undid when it failed is that one's
+    affair."""
+    undone = handle.scope.run.undone
     itself = (handle.key, handle.scope.iteration) in undone
-    handle.anew = itself or any(edge.source.again for edge in incoming) or (owner is not None and owner.anew)
+    handle.anew = itself or any(edge.source.again for edge in incoming)
     handle.again = handle.anew or any(_inside(handle, step) for step in undone.values())
 
 

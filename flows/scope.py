@@ -134,6 +134,8 @@ class Scope:
         """First attempts that a worker has made already, by the nodes' keys."""
         self.fused: dict[str, list[Handle]] = {}
         """The nodes that follow one in its own task, by its id."""
+        self.reopened = False
+        """Whether nodes here are to run again that may not get to it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 

@@ -277,21 +277,30 @@ class Executions:
             return len(canceled)
 
     def reopen(
-        self, instance_id: str, nodes: Collection[str | tuple[str, str]], *, at: datetime | None = None
+        self,
+        instance_id: str,
+        nodes: Collection[str | tuple[str, str]],
+        *,
+        under: Collection[tuple[str, str]] = (),
+        at: datetime | None = None,
     ) -> int:
         """Let decided nodes run again: they become retrying; returns how many. A node is its id, which means all of its
-        iterations, or ``(id, iteration)``."""
+        iterations, or ``(id, iteration)``. ``under`` are beginnings of ids, such as ``each/``, each with an iteration:
+        what has completed or failed inside them, but for what undid something or followed a failure."""
         at = moment(at)
         ids = [node for node in nodes if isinstance(node, str)]
         pairs = {node for node in nodes if not isinstance(node, str)}
         with self._database.write() as connection:
             life = guard(connection, instance_id)
             decided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.not_in(_OPEN)
-            columns = select(NodeExecutionRow.id, NodeExecutionRow.node_id, NodeExecutionRow.iteration)
+            row = NodeExecutionRow
+            columns = select(row.id, row.node_id, row.iteration, row.status).where(decided)
             found = [
-                row.id
-                for row in connection.execute(columns.where(decided))
-                if row.node_id in ids or (row.node_id, row.iteration) in pairs
+                one.id
+                for one in connection.execute(columns)
+                if one.node_id in ids
+                or (one.node_id, one.iteration) in pairs
+                or (one.status in (NodeStatus.COMPLETED, NodeStatus.FAILED) and _is_under(one, under))
             ]
             for start in range(0, len(found), _MOST_AT_ONCE):
                 chosen = NodeExecutionRow.id.in_(found[start : start + _MOST_AT_ONCE])
@@ -320,6 +329,13 @@ class Executions:
         with self._database.read() as connection:
             found = [_execution(row) for row in connection.execute(statement)]
             return with_attempts(connection, found)
+
+
+def _is_under(row: Any, under: Collection[tuple[str, str]]) -> bool:
+    return "!" not in row.node_id and any(
+        row.node_id.startswith(begin) and (not own or f"{row.iteration}.".startswith(f"{own}."))
+        for begin, own in under
+    )
 
 
 _IDENTITY = ["instance_id", "node_id", "iteration"]

@@ -86,6 +86,13 @@ class Site:
             await scope.stop()
             raise
         await scope.run.library.note(scope, failed=scope.failed is not None)
+        if scope.reopened and scope.failed is not None:
+            await self.handle.scope.run.env.journal.cancel_open(
+                self.call.instance_id,
+                f"{scope.failed.label} failed before",
+                under=scope.prefix,
+                iteration=scope.iteration,
+            )
         if scope.failure is not None:
             raise RealmError.from_record(of_node(scope.failure))
         if (other := scope.failed) is not None:  # Its nodes did not start: what is around it has failed.
