@@ -31,6 +31,8 @@ UNDO = "!compensate"
 """What the journal adds to the id of a step for the execution that undoes it."""
 COMPENSATION = "compensation"
 """The key of an error's details that says what was undone for it."""
+STOP = "stop"
+"""The key in there that says, while it is undone, that a step that cannot be undone ends it."""
 
 
 async def compensate(
@@ -40,13 +42,19 @@ async def compensate(
     undone and what was not in its details. ``stop``: leave the rest when undoing one step fails."""
     journal = run.env.journal
     begin = journal.store.sagas.begin
-    saga = await journal.call(begin, run.instance_id, node_id, iteration, attempt, error)
-    return error if saga is None else await undo(run, saga, stop=stop)
+    kept = error
+    if stop:  # A later life that goes on with it must know.
+        noted = {**(error.details.get(COMPENSATION) or {}), STOP: True}
+        kept = replace(error, details={**error.details, COMPENSATION: noted})
+    saga = await journal.call(begin, run.instance_id, node_id, iteration, attempt, kept)
+    return error if saga is None else await undo(run, saga)
 
 
-async def undo(run: Run, saga: Saga, *, stop: bool = False) -> ErrorRecord:
+async def undo(run: Run, saga: Saga) -> ErrorRecord:
     """Undo what is left of a saga; see :func:`compensate`."""
     journal, sagas = run.env.journal, run.env.journal.store.sagas
+    noted = ErrorRecord.from_dict(saga.error).details.get(COMPENSATION) or {}
+    stop = bool(noted.get(STOP))
     rows: dict[str, Mapping[str, NodeExecution]] = {}
     stopped = False
     for step in await journal.call(sagas.of, saga.id):

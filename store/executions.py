@@ -284,16 +284,15 @@ class Executions:
         under: Collection[tuple[str, str]] = (),
         at: datetime | None = None,
     ) -> int:
-        """Let decided nodes run again: they become retrying; returns how many. A node is its id, which means all of its
-        iterations, or ``(id, iteration)``. ``under`` are beginnings of ids, such as ``each/``, each with an iteration:
-        what has completed or failed inside them, but for what undid something or followed a failure."""
+        """Let decided nodes run again: they become retrying; returns how many. A node is its id, in all iterations, or
+        ``(id, iteration)``. ``under`` are beginnings of ids, as ``each/``, with iterations: what completed or failed in
+        there, but for what undid something or followed a failure."""
         at = moment(at)
         ids = [node for node in nodes if isinstance(node, str)]
         pairs = {node for node in nodes if not isinstance(node, str)}
         with self._database.write() as connection:
-            life = guard(connection, instance_id)
-            decided = (NodeExecutionRow.instance_id == instance_id) & NodeExecutionRow.status.not_in(_OPEN)
-            row = NodeExecutionRow
+            life, row = guard(connection, instance_id), NodeExecutionRow
+            decided = (row.instance_id == instance_id) & row.status.not_in(_OPEN)
             columns = select(row.id, row.node_id, row.iteration, row.status).where(decided)
             found = [
                 one.id
@@ -303,15 +302,11 @@ class Executions:
                 or (one.status in (NodeStatus.COMPLETED, NodeStatus.FAILED) and _is_under(one, under))
             ]
             for start in range(0, len(found), _MOST_AT_ONCE):
-                chosen = NodeExecutionRow.id.in_(found[start : start + _MOST_AT_ONCE])
+                chosen = row.id.in_(found[start : start + _MOST_AT_ONCE])
                 reopened = changes_of(connection, chosen, REOPENED, NodeStatus.RETRYING, at)
-                again = {
-                    "status": NodeStatus.RETRYING,
-                    "reason": None,
-                    "completed_at": None,
-                    "duration": None,
-                }
-                connection.execute(update(NodeExecutionRow).where(chosen).values(again))
+                again: dict[str, Any] = dict.fromkeys(("reason", "completed_at", "duration"))
+                again |= {"status": NodeStatus.RETRYING}
+                connection.execute(update(row).where(chosen).values(again))
                 append(connection, instance_id, life, *reopened)
             return len(found)
 

@@ -21,7 +21,7 @@ async def transaction(site: Site, parameters: TransactionParameters) -> Any:
     place = (site.handle.key, call.iteration, call.attempt)
     saga = await site.call_store(site.store.sagas.find, call.instance_id, *place)
     if saga is not None:  # An earlier life began to undo this very attempt.
-        raise RealmError.from_record(await sagas.undo(run, saga, stop=stop))
+        raise RealmError.from_record(await sagas.undo(run, saga))
     if call.attempt > 1:
         await sagas.recall(run)
     try:

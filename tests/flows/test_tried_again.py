@@ -99,3 +99,29 @@ async def test_what_was_to_run_again_and_did_not_get_to_it_does_not_stay_open(la
     assert result["status"] == "completed", result["error"]
     assert result["nodes"]["tx/b"]["status"] == "canceled"
     assert lines(ledger) == ["a", "b", "late", "m", "undo-a", "x", "a", "undo-a"]
+
+
+async def test_undoing_stops_where_the_transaction_says_so_also_in_a_later_life(lab, ledger, tmp_path):
+    ledger.touch()
+    pausing = {"type": "test/pause-once", "parameters": {"ledger": str(ledger), "seconds": 60}}
+    body = (
+        step(ledger, "a", undo="undo-a"),
+        step(ledger, "stuck", undo="undo-stuck", stuck=True, after="a"),
+        step(ledger, "c", after="stuck", compensate=pausing),
+        step(ledger, "d", fails=True, after="c"),
+    )
+    text = instance_of(transaction(*body, parameters={"on_compensation_error": "stop"}))
+    file = tmp_path / "stop.yaml"
+    file.write_text("name: test\n" + text)
+    child = subprocess.Popen([sys.executable, "-c", CRASH, str(file), ""])
+    async with asyncio.timeout(60):
+        while "paused" not in lines(ledger):
+            assert child.poll() is None
+            await asyncio.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    (instance,) = lab.store.instances.list()
+    result = await lab(text, instance_id=instance.id)
+    assert lines(ledger) == ["a", "stuck", "c", "d", "paused", "undo-b", "undo-stuck"]
+    told = result["error"]["details"]["compensation"]
+    assert (told["undone"], [one["node"] for one in told["failed"]]) == (["tx/c"], ["tx/stuck", "tx/a"])
