@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from mirror_realm.core.status import INSTANCE_TRANSITIONS, NODE_TRANSITIONS, InstanceStatus, NodeStatus
-from mirror_realm.store.history import BEGAN, CANCELED, ENDED, REOPENED, HistoryEvent, fold
+from mirror_realm.store.history import ASKED, BEGAN, CANCELED, ENDED, REOPENED, HistoryEvent, fold
 
 from .answers import decided
 from .evidence import UNDO, Evidence, Findings
 from .ledger import AGAIN, BEGIN, EFFECT
 from .oracle import ABSENT, Expected, Place
 from .undoing import undone
+
+HEARD = 6.0
+"""Seconds in which a run that is not held up longer hears that it is to end."""
 
 
 def check(evidence: Evidence, wanted: Expected | None) -> Findings:
@@ -213,6 +217,22 @@ def _order(evidence: Evidence, findings: Findings) -> None:
             findings.check(name, held, f"{after}[{iteration}] began before {before} had ended the last time")
 
 
+def _heard(evidence: Evidence, findings: Findings) -> None:
+    """What a person asked to end begins nothing more, some seconds after its run could hear it."""
+    name = "a cancel is heard"
+    since: datetime | None = None
+    for event in evidence.events:
+        if event.type == ASKED and (event.data or {}).get("request") in ("cancel", "undo"):
+            since = since or event.at
+        elif since is not None and event.node_id is None and event.after == InstanceStatus.RUNNING:
+            since = event.at
+        elif since is not None and event.type == BEGAN and "!" not in (event.node_id or ""):
+            late = (event.at - since).total_seconds()
+            findings.check(name, late < HEARD, f"{event.node_id} began {late:.1f} s after it was to end")
+    if since is not None:
+        findings.check(name, evidence.instance.status.terminal, f"it is {evidence.instance.status}")
+
+
 CHECKS: tuple[Callable[[Evidence, Findings], None], ...] = (
     _terminal,
     _nothing_open,
@@ -224,6 +244,7 @@ CHECKS: tuple[Callable[[Evidence, Findings], None], ...] = (
     _order,
     undone,
     decided,
+    _heard,
 )
 
 
