@@ -86,7 +86,9 @@ def pinned_digest(path: Path) -> str | None:
 
 def published_digest(source: WeightsSource, path: Path | None) -> str | None:
     """What the bytes of ``path`` must be: the published digest, which is not that of the .safetensors form."""
-    converted = Path(source.file).suffix != ".safetensors" and path is not None and path.suffix == ".safetensors"
+    converted = (
+        Path(source.file).suffix != ".safetensors" and path is not None and path.suffix == ".safetensors"
+    )
     return None if path is None or converted else source.sha256
 
 

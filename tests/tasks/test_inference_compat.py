@@ -75,6 +75,7 @@ def test_the_core_runs_on_numpy_and_torch_alone():
         "from mirror_realm.tasks.inference.backends import classical, torch_sr\n"
         "from mirror_realm.tasks.inference import catalogue, clusters, embedder, identity, kept, retinaface\n"
         "from mirror_realm.tasks.inference import tagger, vectors\n"
+        "from mirror_realm.tasks.inference import face_embedder, face_parser, face_restorer, mtcnn, pyramid\n"
         "request = enhancer.Request(models.model_named('realesrgan-x4plus'), Path('/nowhere'), scale=2)\n"
         "image = np.zeros((5, 7, 3), np.uint8)\n"
         "del sys.modules['cv2']  # What resamples classically, once it is asked to.\n"
