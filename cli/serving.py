@@ -152,5 +152,8 @@ def _deploy(name: str, configured: Settings) -> Deployed:
 
     with Store.open(configured.database) as store:
         workflow = registered(name, store, configured)
-        with ensure_server(configured, announce=terminal().say) as server, prefect_at(server.url):
+        with (
+            ensure_server(configured, announce=terminal().say) as server,
+            prefect_at(server.url, embedded=server.embedded),
+        ):
             return asyncio.run(deploy_workflow(workflow, api_url=server.url))

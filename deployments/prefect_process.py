@@ -129,6 +129,7 @@ def server_environment(files: Files, port: int) -> dict[str, str]:
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(files.folder / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # One by one, as is Prefect's default, writing the states of task runs is most of the server's work. Whole

@@ -80,7 +80,7 @@ async def surroundings(
 
             server, cluster = await _start(settings, stack, announce)
             prefect_url, dashboard, workers = server.url, cluster.dashboard_url, cluster.summary
-            stack.enter_context(prefect_at(server.url))
+            stack.enter_context(prefect_at(server.url, embedded=server.embedded))
             stack.push_async_callback(drain)
             stack.enter_context(watched_server(settings, server, announce))
             runner = await DaskRunner.connect(cluster.address)
@@ -125,20 +125,26 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 @contextmanager
-def prefect_at(url: str) -> Iterator[None]:
-    """Point Prefect's client of this process (and what it starts) at ``url``."""
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = url
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
+def prefect_at(url: str, *, embedded: bool = False) -> Iterator[None]:
+    """Point Prefect's client of this process (and what it starts) at ``url``; ``embedded``: at our own server there."""
+    variables = {"PREFECT_API_URL": url}
+    if embedded:
+        # It listens on this machine only and has no such tokens, which each new client would ask for first.
+        variables["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        with temporary_settings({PREFECT_API_URL: url}):
+        from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_CSRF_SUPPORT_ENABLED, temporary_settings
+
+        tokens = {PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False} if embedded else {}
+        with temporary_settings({PREFECT_API_URL: url, **tokens}):
             yield
     finally:
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
-        else:
-            os.environ["PREFECT_API_URL"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 async def drain() -> None:

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry, Cancelled, Completed, Failed
 
 from ..core.errors import Code, ErrorRecord, RealmError
@@ -120,6 +122,8 @@ def prefect_flow(workflow: Workflow, function: FlowFunction) -> Any:
         description=workflow.description or workflow.title or function.__doc__,
         flow_run_name=flow_run_name,
         persist_result=False,
+        # Nothing is ever written there, but without it Prefect asks its server for a place, twice a run.
+        result_storage=Path(get_current_settings().results.local_storage_path),
     )(run)
 
 

@@ -34,11 +34,13 @@ async def publish(run: Run) -> None:
     from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact
 
     try:
-        await acreate_markdown_artifact(
-            await graph_markdown(run), key="realm-graph", description="Nodes and their states"
-        )
-        await acreate_markdown_artifact(
-            result_markdown(run), key="realm-result", description="What each node gave"
+        await asyncio.gather(
+            acreate_markdown_artifact(
+                await graph_markdown(run), key="realm-graph", description="Nodes and their states"
+            ),
+            acreate_markdown_artifact(
+                result_markdown(run), key="realm-result", description="What each node gave"
+            ),
         )
         if (sheet := await contact_sheet(run)) is not None:
             await acreate_link_artifact(
