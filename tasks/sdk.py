@@ -77,12 +77,6 @@ class Deferred:
     """Whether it must be true or false."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Marks a parameter that is read and kept, but does nothing in this release: the compiler says so where it is
-    given. Used as ``Annotated[int, NotYet()]``."""
-
-
 NODE_NAME = "node-id"
 """The JSON Schema format of a parameter that names a node."""
 
@@ -180,12 +174,6 @@ class NodeType:
         """The parameters that are evaluated by the run, later."""
         fields = self.parameters.model_fields.items()
         return {name: m for name, field in fields for m in field.metadata if isinstance(m, Deferred)}
-
-    @cached_property
-    def not_yet(self) -> frozenset[str]:
-        """The parameters that do nothing in this release."""
-        fields = self.parameters.model_fields.items()
-        return frozenset(name for name, field in fields if any(isinstance(m, NotYet) for m in field.metadata))
 
     @property
     def family(self) -> str:

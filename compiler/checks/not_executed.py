@@ -14,7 +14,7 @@ def not_executed(subject: Subject) -> Iterator[Diagnostic]:
     definition = subject.definition
     if definition is None:
         return
-    for path, what in (*_found(definition), *_parameters(subject)):
+    for path, what in _found(definition):
         message = f"{what} is accepted but not executed yet"
         yield subject.document.report(
             "MR130",
@@ -43,16 +43,3 @@ def _found(definition: Definition) -> Iterator[tuple[Path, str]]:
     for index, trigger in enumerate(definition.triggers):
         if trigger.type in ("webhook", "event"):
             yield ("triggers", index, "type"), f"trigger type {trigger.type}"
-
-
-def _parameters(subject: Subject) -> Iterator[tuple[Path, str]]:
-    """Those that their node type marks so, in every part."""
-    for scope in subject.scope.walk():
-        for node in scope.graph.nodes:
-            node_type, given = (
-                subject.node_type(node.type),
-                subject.document.value(node.path).get("parameters"),
-            )
-            for name in given if node_type is not None and isinstance(given, dict) else ():
-                if node_type is not None and name in node_type.not_yet:
-                    yield (*node.path, "parameters", name), f"{name!r} of {node.type}"

@@ -1,14 +1,11 @@
 """Checks that need node types of their own, the dialects, and what may not be reported."""
 
-from typing import Annotated
-
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mirror_realm.compiler import analyze
 from mirror_realm.tasks import NodeContext, node_type
-from mirror_realm.tasks.registry import Registry, registry
-from mirror_realm.tasks.sdk import NotYet
+from mirror_realm.tasks.registry import Registry
 
 
 class Strict(BaseModel):
@@ -56,16 +53,6 @@ class NeedsImage(BaseModel):
 
 class Open(BaseModel):
     model_config = ConfigDict(extra="allow")
-
-
-class Later(BaseModel):
-    soon: Annotated[int, NotYet()] = 0
-
-
-@node_type("test/later", version="1.0.0")
-def later(parameters: Later, input: Nothing, context: NodeContext) -> Nothing:
-    """Do less than it says."""
-    raise NotImplementedError
 
 
 @node_type("test/make", version="1.0.0")
@@ -268,16 +255,3 @@ def test_a_constant_that_is_refused_says_where_its_variable_stands():
 )
 def test_what_is_no_constant_is_not_tried(text):
     assert not [one for one in analyze("flow.yaml", text=CONSTANTS % text).errors if one.code == "MR122"]
-
-
-def test_a_parameter_that_does_nothing_yet_is_told_in_every_part():
-    text = """name: w
-triggers: [{type: manual}]
-nodes:
-  - node_id: each
-    type: control/foreach
-    parameters: {items: [1, 2]}
-    body: [{node_id: a, type: test/later, parameters: {soon: 5}}]
-"""
-    found = analyze("w.yaml", text=text, registry=registry().plus([later])).diagnostics
-    assert [(one.code, one.path) for one in found] == [("MR130", "nodes[0].body[0].parameters.soon")]
