@@ -81,37 +81,59 @@ class Result:
         )
 
 
-def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: int = BESIDE) -> Result:
-    """Run the trial of a ``seed``; ``way`` chooses how, else the seed does. ``count`` instances, each of a definition
-    of its own, share a process that serves several. The folder of a trial that went wrong is kept under ``keep``."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a seed says of its trial."""
+
+    seed: int
+    way: str
+    database: str
+    parts: list[Part]
+    faults: list[Fault]
+    patience: float | None
+
+
+def drawn(seed: int, way: str | None = None, count: int = BESIDE) -> Drawn:
+    """The trial of a ``seed``; ``way`` chooses how to run, else the seed does."""
     draw = random.Random(seed)
-    drawn = draw.choices(list(WAYS_SHARE), list(WAYS_SHARE.values()))[0]
-    way = way or drawn
+    own = draw.choices(list(WAYS_SHARE), list(WAYS_SHARE.values()))[0]
+    way = way or own
     database = draw.choices(["sqlite", "postgres"], [65, 35])[0]
     drawer = Drawer(draw, slack=4 if way in ("dask", "prefect") else 0, failing=0.02)
     parts = [drawer.definition() for _ in range(1 if way == "run" else count)]
     wanted = [expected(part) for part in parts]
     lines = 2 * sum("completed" in statuses for one in wanted for statuses in one.nodes.values())
-    folder = Path(tempfile.mkdtemp(prefix=f"realm-chaos-{seed}-"))
-    texts = str(folder / "ledger")
-    later = [one for part in parts for one in later_documents(part, texts)]
-    faults = broken.draw(draw, way, database, lines, newer=bool(later))
-    result = Result(seed, way, database, [sorted(set(constructs(part))) for part in parts], faults)
-    definitions = [document(f"chaos-{seed}-{number}", part, texts) for number, part in enumerate(parts)]
-    small = next((KINDS[fault.kind].small for fault in faults if KINDS[fault.kind].small), "")
-    began = time.monotonic()
-    stage = Stage(
+    newer = any(True for part in parts for _ in later_documents(part, ""))
+    faults = broken.draw(draw, way, database, lines, newer=newer)
+    return Drawn(seed, way, database, parts, faults, draw.choice([None, 0.3]))
+
+
+def _stage(trial: Drawn, folder: Path) -> Stage:
+    ledger, parts = str(folder / "ledger"), trial.parts
+    return Stage(
         folder,
-        way,
-        database,
-        definitions,
-        small=small,
-        inner=[one for part in parts for one in inner_documents(part, texts)],
-        registered=[one for part in parts for one in registered_documents(part, texts)],
-        later=later,
-        patience=draw.choice([None, 0.3]),
+        trial.way,
+        trial.database,
+        [document(f"chaos-{trial.seed}-{number}", part, ledger) for number, part in enumerate(parts)],
+        small=next((KINDS[fault.kind].small for fault in trial.faults if KINDS[fault.kind].small), ""),
+        inner=[one for part in parts for one in inner_documents(part, ledger)],
+        registered=[one for part in parts for one in registered_documents(part, ledger)],
+        later=[one for part in parts for one in later_documents(part, ledger)],
+        patience=trial.patience,
     )
-    people = People(stage.store, stage.ledger, _questions(parts), seed)
+
+
+def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: int = BESIDE) -> Result:
+    """Run the trial of a ``seed``; ``way`` chooses how, else the seed does. ``count`` instances, each of a definition
+    of its own, share a process that serves several. The folder of a trial that went wrong is kept under ``keep``."""
+    trial = drawn(seed, way, count)
+    wanted = [expected(part) for part in trial.parts]
+    made_of = [sorted(set(constructs(part))) for part in trial.parts]
+    result = Result(seed, trial.way, trial.database, made_of, trial.faults)
+    folder = Path(tempfile.mkdtemp(prefix=f"realm-chaos-{seed}-"))
+    began = time.monotonic()
+    stage = _stage(trial, folder)
+    people = People(stage.store, stage.ledger, _questions(trial.parts), seed)
     try:
         people.start()
         _play(stage, result)
@@ -122,7 +144,7 @@ def run(seed: int, way: str | None = None, *, keep: Path | None = None, count: i
         processes = stage.close()
         if stage.found() is None:
             findings.wrong.append("every instance ends: it was never accepted")
-        for id, part, one in zip(stage.instance_ids, parts, wanted, strict=False):
+        for id, part, one in zip(stage.instance_ids, trial.parts, wanted, strict=False):
             canceled = stage.canceled.get(id)
             evidence = Evidence(
                 stage.store, id, part, stage.ledger, answers=people.answers, canceled=canceled

@@ -9,13 +9,16 @@ import pytest
 
 from chaos.blocks import (
     ALWAYS,
+    Asking,
     Each,
     Fork,
     Inlined,
     Outcome,
+    Registered,
     Rescue,
     Transaction,
     Work,
+    constructs,
 )
 from chaos.definitions import document, inner_documents, registered_documents
 from chaos.drawing import Drawer
@@ -24,9 +27,10 @@ from chaos.invariants import check, outcome
 from chaos.ledger import EFFECT, Ledger
 from chaos.oracle import ABSENT, expected
 from chaos.proxy import Proxy
+from chaos.questions import Question
 from chaos.report import report
 from chaos.stage import prepare
-from chaos.trial import describe, run
+from chaos.trial import describe, drawn, run
 from mirror_realm.compiler import analyze
 from mirror_realm.compiler.library import Folder
 from mirror_realm.core.status import InstanceStatus
@@ -41,7 +45,7 @@ def known_nodes(home, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "way", "count"), [(11, "run", 1), (13, "serve", 8)])
+@pytest.mark.parametrize(("seed", "way", "count"), [(11, "run", 1), (82, "serve", 5)])
 def test_a_short_campaign(seed, way, count):
     result = run(seed, way, count=count)
     assert result.wrong == [], result.line()
@@ -49,6 +53,11 @@ def test_a_short_campaign(seed, way, count):
     assert sum(result.as_simulated) + result.canceled == count or result.degraded
     assert sum(result.checks.values()) > 40 * count
     assert json.loads(json.dumps(describe(result)))["seed"] == seed
+
+
+def test_the_short_campaign_has_people_registered_workflows_and_transactions_that_are_tried_again():
+    found = {name for part in drawn(82, "serve", 5).parts for name in constructs(part)}
+    assert {"asking", "registered", "transaction tried again"} <= found
 
 
 def test_every_definition_that_is_drawn_is_valid(tmp_path):
@@ -96,6 +105,26 @@ def work(id, fails=0, attempts=2, **more):
             [Fork("fork", {"x": [work("a", ALWAYS)], "y": [work("b")]}, False)],
             "failed",
             {"fork": "failed", "fork/x/a": "failed", "fork/y/b": "completed"},
+        ),
+        (
+            [Transaction("tx", [work("a"), work("late", 3), work("b")], False, tries=2)],
+            "completed",
+            {"tx": "completed", "tx/a": "completed", "tx/late": "completed", "tx/b": "completed"},
+        ),
+        (
+            [Transaction("tx", [work("late", 4), work("b")], False, tries=2)],
+            "failed",
+            {"tx": "failed", "tx/late": "failed", "tx/b": ABSENT},
+        ),
+        (
+            [Registered("inner", [work("late", 2)], "^1.0", tries=2)],
+            "completed",
+            {"inner": "completed", "inner/late": "completed"},
+        ),
+        (
+            [Asking("ask", Question("any", {"li": False}), work("yes"), work("no"), work("last"))],
+            "completed",
+            {"ask": "completed", "yes": "skipped", "no": "completed", "last": "completed"},
         ),
         (
             [Inlined("inner", [work("a", ALWAYS)]), work("b")],
