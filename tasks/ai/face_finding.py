@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .provision import are_here, provide
-
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -45,6 +43,7 @@ def detector_named(wanted: Detector, context: NodeContext) -> str:
     """The detector's name as it is recorded."""
     from ..imaging.faces import DETECTOR
     from ..inference.catalogue import known_model
+    from .provision import are_here
 
     if wanted == "auto":
         settings = context.settings
@@ -69,6 +68,7 @@ def finder_named(
     For detectors that give points. DEPENDENCY_FAILURE, with the command to run, when weights or packages are not here.
     """
     from ..inference.catalogue import known_model
+    from .provision import provide
 
     model = known_model(detector)
     weights = provide(model, context.settings, check=context.check_canceled)

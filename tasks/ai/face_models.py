@@ -21,7 +21,6 @@ from ..inference.catalogue import DEFAULT_EMBEDDER, FACE_EMBEDDING, KnownModel, 
 from ..inference.identity import THRESHOLD
 from .face_finding import MTCNN, RETINAFACE, Box, gives_points
 from .library import EmbeddingModel, embedding_model
-from .provision import are_here, provide
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +62,8 @@ class FaceNetwork:
     @cached_property
     def weights(self) -> Path:
         """Its weights on this machine; DEPENDENCY_FAILURE, with the command to run, when they are not here."""
+        from .provision import provide
+
         return provide(self.known, self.context.settings, check=self.context.check_canceled)
 
     @property
@@ -116,6 +117,8 @@ def face_model(wanted: str, detector: str, context: NodeContext) -> FaceModel:
 
     FAILED_PRECONDITION for a face network where the detector does not give the points that it needs.
     """
+    from .provision import are_here
+
     name = wanted
     if wanted == AUTO:
         better = gives_points(detector) and are_here(known_model(PREFERRED), context.settings)
