@@ -76,7 +76,7 @@ class Drawer:
         if depth == 0 and self._random.random() < 0.1:
             make_waiting = self._random.choice([Delay, Meeting])
             return make_waiting(self._id("wait"), round(self._random.uniform(0.1, 0.6), 2))
-        if rounds <= 3 and self._random.random() < (0.12 if depth == 0 else 0.05):
+        if rounds <= 3 and self._random.random() < (0.2 if depth == 0 else 0.08):
             return self._asking(rounds)
         make = self._random.choices([*simple, *deep], weights)[0]
         return make(depth, rounds)
@@ -199,7 +199,7 @@ class Drawer:
         Undoing goes well then, for what cannot be undone is not tried again."""
         tries = self._random.choice([1, 2, 2, 3])
         direct = [place for place, block in enumerate(body) if isinstance(block, Work | Diamond)]
-        if tries == 1 or not direct or self._random.random() < 0.25:
+        if tries == 1 or not direct or self._random.random() < 0.15:
             return tries, body
         body = changed(body, _undoable)
         place = self._random.choice(direct)

@@ -60,6 +60,7 @@ def report(
         "any fault says. *Failed by a fault that allows it*: a disk that was full or a scheduler that was away used "
         "up a node's attempts; the node and the instance say so, and every other invariant held.",
         "",
+        *_seen(trials),
         "## Invariants",
         "",
         *_table(["invariant", "checks", "did not hold"], _invariants(trials)),
@@ -104,6 +105,19 @@ def _ways(trials: Sequence[Trial]) -> Iterable[Sequence[Any]]:
         degraded = sum(not same for trial in own if not trial["wrong"] for same in trial["as_simulated"])
         canceled = sum(trial.get("canceled", 0) for trial in own)
         yield name, len(own), all_of, same, degraded - canceled, canceled, f"{wrong} trials"
+
+
+def _seen(trials: Sequence[Trial]) -> list[str]:
+    """What came to pass, of trials that counted it."""
+    counted = [trial for trial in trials if "seen" in trial]
+    if not counted:
+        return []
+    seen: Counter[str] = Counter()
+    for trial in counted:
+        seen.update(trial["seen"])
+    lines = ["## What came to pass", "", f"Counted in {len(counted)} of the trials.", ""]
+    lines += _table(["", "times"], [(name, f"{count:,}") for name, count in sorted(seen.items())])
+    return [*lines, ""]
 
 
 def _invariants(trials: Sequence[Trial]) -> Iterable[Sequence[Any]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mirror_realm.core.errors import RealmError
-from mirror_realm.core.status import InstanceStatus
+from mirror_realm.core.status import InstanceStatus, NodeStatus
+from mirror_realm.store.history import BEGAN
 
 from . import faults as broken
 from .blocks import Asking, Part, all_blocks, constructs
@@ -24,7 +25,7 @@ from .evidence import Evidence, Findings
 from .faults import KINDS, Fault
 from .invariants import check, left_behind
 from .oracle import Expected, expected
-from .people import People
+from .people import LOST, People
 from .questions import Question
 from .stage import Stage
 
@@ -36,6 +37,13 @@ BESIDE = 4
 """Instances that share a serving process."""
 WAYS_SHARE = {"run": 38, "serve": 38, "dask": 19, "prefect": 5}
 """How often each way to run is drawn."""
+
+
+AGAIN = {
+    "control/transaction": "transactions begun again",
+    "control/subworkflow": "sub-workflows begun again",
+}
+"""What is counted of these types of nodes."""
 
 
 @dataclass
@@ -54,6 +62,8 @@ class Result:
     """Failures of nodes that the faults caused, where they let the outcome differ."""
     canceled: int = 0
     """Instances that a person canceled."""
+    seen: Counter[str] = field(default_factory=Counter)
+    """How often what was drawn really came to pass: see :func:`_seen`."""
     nodes: int = 0
     starts: int = 0
     seconds: float = 0.0
@@ -178,6 +188,7 @@ def _judge(evidence: Evidence, wanted: Expected, result: Result, findings: Findi
     result.statuses.append(str(evidence.instance.status))
     found = check(evidence, wanted if evidence.canceled is None else None)
     result.canceled += evidence.canceled is not None
+    result.seen += _seen(evidence)
     degraded = bool(found.wrong) and allowed and bool(evidence.strange)
     if degraded:
         result.degraded += evidence.strange
@@ -185,6 +196,28 @@ def _judge(evidence: Evidence, wanted: Expected, result: Result, findings: Findi
     result.as_simulated.append(not degraded and evidence.canceled is None and not found.wrong)
     findings.checks += found.checks
     findings.wrong += [f"{evidence.instance.id}: {one}" for one in found.wrong]
+
+
+def _seen(evidence: Evidence) -> Counter[str]:
+    """How often transactions and sub-workflows began again, people were asked, answered and were refused, a timeout
+    passed, and an instance was put aside to wait."""
+    found: Counter[str] = Counter()
+    types = {place: row.node_type for place, row in evidence.rows.items()}
+    for event in evidence.events:
+        kind = types.get((event.node_id or "", event.iteration or ""), "")
+        if kind in AGAIN and event.type == BEGAN and event.before == NodeStatus.RETRYING:
+            found[AGAIN[kind]] += 1
+        if event.node_id is None and event.after == InstanceStatus.WAITING:
+            found["instances put aside"] += 1
+    for task in evidence.tasks:
+        found["tasks of people"] += 1
+        found["timeouts of tasks"] += len(task.escalations)
+        for answer in evidence.answers:
+            if answer.task_id == task.id:
+                found[
+                    f"answers {'lost' if answer.got == LOST else 'refused' if answer.got else 'accepted'}"
+                ] += 1
+    return found
 
 
 def _play(stage: Stage, result: Result) -> None:
@@ -259,6 +292,7 @@ def describe(result: Result) -> dict[str, Any]:
         "as_simulated": result.as_simulated,
         "degraded": [_without_folder(one) for one in result.degraded],
         "canceled": result.canceled,
+        "seen": dict(result.seen),
         "nodes": result.nodes,
         "starts": result.starts,
         "seconds": round(result.seconds, 2),
