@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,10 @@ __all__ = [
     "open_object_store",
     "open_s3",
 ]
+
+
+_LONGEST_NAME = 255
+"""Bytes, on the file systems that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,10 @@ class LocalObjectStore:
 
     def _metadata_path(self, bucket: str, key: str) -> Path:
         path = self._path(bucket, key)
-        return (self.folder / ".metadata" / path.relative_to(self.folder)).with_name(path.name + ".json")
+        name = path.name + ".json"
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            name = hashlib.sha256(os.fsencode(path.name)).hexdigest() + ".json"
+        return (self.folder / ".metadata" / path.relative_to(self.folder)).with_name(name)
 
     def _path(self, bucket: str, key: str) -> Path:
         parts = (bucket, *PurePosixPath(key).parts)

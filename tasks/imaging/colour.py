@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from .raster import colour_space
@@ -23,20 +23,53 @@ def srgb_profile() -> bytes:
     return bytes(data)
 
 
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+
+
 def profile_fits(icc: bytes | None, space: str) -> bool:
-    """Whether the profile is for pixels of this colour space (``GRAY``, ``RGB``, ``CMYK``)."""
+    """Whether the profile is for pixels of this colour space (``GRAY``, ``RGB``, ``CMYK``), and whole."""
     return (
         icc is not None
         and len(icc) > 128
         and icc[36:40] == b"acsp"
         and icc[16:20].decode("latin-1").strip() == space
+        and _converts(icc, _MODES[space])
     )
 
 
+@lru_cache(maxsize=16)
+def _converts(icc: bytes, mode: str) -> bool:
+    from PIL import ImageCms
+
+    if len(icc) < int.from_bytes(icc[:4], "big"):
+        return False
+    try:
+        ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), mode, "RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return False
+    return True
+
+
+_NEARLY = 2
+"""Of 255: difference up to which a profile is sRGB, however its maker rounded."""
+
+
+@lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
-    """Whether a profile calls itself sRGB; converting from it would only cost rounding errors."""
-    name = _description(icc).lower()
-    return "srgb" in name and "linear" not in name
+    """Whether a profile is sRGB, by what it does and not by what it calls itself; converting from it would only cost
+    rounding errors."""
+    from PIL import Image, ImageChops
+
+    if not profile_fits(icc, "RGB"):
+        return False
+    steps = bytes(range(0, 256, 51))
+    probe = Image.frombytes(
+        "RGB", (36, 6), bytes(v for r in steps for g in steps for b in steps for v in (r, g, b))
+    )
+    difference = ImageChops.difference(probe, _transformed(probe, icc))
+    return max(high for _, high in difference.getextrema()) <= _NEARLY  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str | None]:
@@ -84,12 +117,3 @@ def _transformed(image: Image.Image, icc: bytes) -> Image.Image:
     if alpha is not None:
         result.putalpha(alpha)
     return result
-
-
-def _description(icc: bytes) -> str:
-    from PIL import ImageCms
-
-    try:
-        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
-    except (ImageCms.PyCMSError, OSError):
-        return ""

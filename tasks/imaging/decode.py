@@ -6,19 +6,21 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...core.errors import Code, RealmError
-from .exif import ORIENTATION, parse
+from .codepoints import stated_profile
+from .deep import deep_grey, deep_pixels, rawmode
+from .exif import surely_upright
 from .formats import READABLE, Format, sniff
 from .metadata import Metadata, metadata_of
-from .raster import REDUCING_GAP, Raster, turned
+from .raster import REDUCING_GAP, Raster
+from .unread import layout_refused, variant
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 MAX_FILE_BYTES = 2 << 30
@@ -61,6 +63,8 @@ class Source:
     stated_orientation: int
     """The orientation that the file states, whoever applies it."""
     frames: int
+    surely_upright: bool = True
+    """Whether no reader would turn the pixels for what the metadata says, however it reads nonsense."""
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +80,7 @@ class Source:
         Raises DATA_CORRUPTED when the file is cut short or damaged.
         """
         with _faults_of(self.name, self.format):
-            if (deep := _deep(self)) is not None:
+            if (deep := deep_pixels(self)) is not None:
                 return deep
             if goal is not None:
                 box = (round(goal[0] * gap), round(goal[1] * gap))
@@ -105,7 +109,14 @@ def open_picture(path: Path, *, name: str | None = None, max_pixels: int) -> Ite
 
         pillow_heif.register_heif_opener()
     with path.open("rb") as file:
-        image = _opened(file, kind, name)
+        try:
+            image = _opened(file, kind, name)
+        except RealmError as error:
+            if error.code is Code.DATA_CORRUPTED and (what := variant(path, kind.name)) is not None:
+                raise _unsupported(
+                    name, what, "save it with 8 or 16 bits per channel, as RGB or grey"
+                ) from error
+            raise
         with image:
             _check_bounds(image.size, _bytes_per_pixel(image), length, name, max_pixels)
             with _faults_of(name, kind):
@@ -193,37 +204,39 @@ def _check_bounds(size: tuple[int, int], depth: int, length: int, name: str, max
 
 
 def _bytes_per_pixel(image: Image.Image) -> int:
-    wide = 2 if image.mode.startswith("I;16") or _rawmode(image).find(";16") >= 0 else 1
+    wide = 2 if image.mode.startswith("I;16") or rawmode(image).find(";16") >= 0 else 1
     return max(1, len(image.getbands())) * wide
-
-
-def _rawmode(image: Image.Image) -> str:
-    tiles = getattr(image, "tile", None) or []
-    if not tiles:
-        return ""
-    details = tiles[0][3]
-    return str(details[0] if isinstance(details, tuple) and details else details)
 
 
 def _source(path: Path, name: str, kind: Format, image: Image.Image) -> Source:
     if kind.name == "tiff" and _is_raw(image):
         raise _unsupported(name, "a camera raw file", "develop it to JPEG or TIFF first")
+    if kind.name == "tiff" and (found := layout_refused(image)) is not None:
+        raise _unsupported(name, *found)
     metadata = metadata_of(image, path)
+    if metadata.icc is None:
+        grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+        metadata = replace(metadata, icc=stated_profile(path, kind.name, grey=grey))
     stated = metadata.orientation or 1
+    tag = None
     if kind.name == "heic":
         # HEIF turns by its own properties, which libheif applies; EXIF's value is informative (ISO/IEC
         # 23008-12).
         stated, pending = int(image.info.get("original_orientation") or 1), 1
     elif kind.name == "tiff":
-        # Pillow turns a TIFF as it loads; our 16-bit path does so too.
-        stated, pending = int(image.tag_v2.get(0x0112, 1) or 1), 1  # pyright: ignore
-        stated = stated if 1 <= stated <= 8 else 1
+        # Pillow turns a TIFF as it loads, by its tag or else by XMP; our 16-bit path does so too.
+        tag, pending = image.tag_v2.get(0x0112), 1  # pyright: ignore
+        if tag is not None:
+            stated = tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
     else:
         pending = stated
-    size = image.size if pending < 5 else (image.size[1], image.size[0])
+    # Pillow states a TIFF's size upright by its tag, though not by XMP.
+    lying = pending >= 5 or (kind.name == "tiff" and tag is None and stated >= 5)
+    size = (image.size[1], image.size[0]) if lying else image.size
     source = Source(
         path, name, kind, image, metadata, size, pending, stated, frames=getattr(image, "n_frames", 1)
     )
+    source.surely_upright = surely_upright(metadata.exif) if kind.name != "tiff" else tag in (None, 1)
     if source.frames > 1:
         source.remarks.append(f"{source.frames} frames: only the first is used")
     return source
@@ -237,10 +250,8 @@ def _is_raw(image: Image.Image) -> bool:
 
 
 def _eight_bit_modes(image: Image.Image) -> Raster:
-    import numpy as np
-
     if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
+        return deep_grey(image)
     if image.mode in ("LAB", "HSV", "YCbCr"):
         return _from_lab(image) if image.mode == "LAB" else image.convert("RGB")
     return image
@@ -265,58 +276,3 @@ def _plain_ink(image: Image.Image) -> Image.Image:
 
         return ImageChops.invert(image)
     return image
-
-
-def _deep(source: Source) -> Raster | None:
-    """The pixels where they have more than 8 bits in colour, which Pillow would cut off; else ``None``."""
-    image = source.image
-    if source.format.name == "heic":
-        return _deep_heic(source) if image.info.get("bit_depth", 8) > 8 and image.mode != "I;16" else None
-    if image.mode not in ("RGB", "RGBA", "LA", "La", "RGBa") or ";16" not in _rawmode(image):
-        return None
-    import cv2
-    import numpy as np
-
-    data, turn = _as_stored(source)
-    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise ValueError("its 16-bit pixels cannot be decoded")
-    if array.dtype != np.uint16 or array.shape[:2] not in (image.size[::-1], image.size):
-        return None
-    if array.ndim == 3:
-        order = [2, 1, 0, 3] if array.shape[2] == 4 else [2, 1, 0]
-        array = array[..., order]
-        if image.mode in ("LA", "La"):
-            array = array[..., [0, 3]]
-    return turned(np.ascontiguousarray(array), turn)
-
-
-def _as_stored(source: Source) -> tuple[np.ndarray, int]:
-    """The file's bytes for OpenCV, and the orientation to apply to what it makes of them.
-
-    OpenCV turns a TIFF by its tag even when told to leave it; so the tag is set to 1 in the copy, and we turn.
-    """
-    import numpy as np
-
-    data = np.fromfile(source.path, np.uint8)
-    if source.format.name != "tiff":
-        return data, 1
-    parsed = parse(data.data)  # pyright: ignore[reportArgumentType] - a memoryview is sliced like bytes
-    tag = parsed.main.get(ORIENTATION) if parsed else None
-    if parsed is None or tag is None:
-        return data, 1
-    data[tag.at : tag.at + 2] = np.frombuffer(struct.pack(parsed.mark + "H", 1), np.uint8)
-    return data, source.stated_orientation
-
-
-def _deep_heic(source: Source) -> Raster:
-    import numpy as np
-    import pillow_heif
-
-    heif = pillow_heif.open_heif(source.path, convert_hdr_to_8bit=False)
-    picture = heif[heif.primary_index]
-    array = np.asarray(picture)
-    width, height = picture.size
-    array = np.ascontiguousarray(array[:height, :width]).astype(np.uint16)
-    # libheif shifts 10 bits to 16, which leaves white short of 65535: fill the low bits with the high ones.
-    return array | (array >> int(source.image.info["bit_depth"]))

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ...core.errors import Code, RealmError
 from .colour import profile_fits, srgb_profile, to_srgb
 from .exif import shortened
 from .formats import FORMATS, Format
+from .iptc import as_xmp, iptc_resources
 from .metadata import Metadata
 from .png import write_png16
 from .raster import Raster, colour_space, flattened, is_deep, plain, shallow, size_of
@@ -69,7 +71,9 @@ def encode(
     if metadata.icc and not profile_fits(metadata.icc, colour_space(raster)):
         metadata = replace(metadata, icc=None)
         remarks.append("the colour profile does not fit the pixels and was left out")
-    temporary = path.with_name(path.name + ".part")
+    if metadata.iptc and not metadata.xmp and format.name not in ("jpeg", "tiff"):
+        metadata = replace(metadata, xmp=as_xmp(metadata.iptc))  # these formats have no place for IPTC
+    temporary = path.with_name(f"{uuid4().hex}.part")  # a name may be as long as names can be
     try:
         _WRITERS[format.name](raster, temporary, metadata, quality, remarks)
         os.replace(temporary, path)
@@ -130,7 +134,7 @@ def fitted(
     """The raster in a form that the format can hold, with the profile that its colours then have."""
     if is_deep(raster):
         if format.deep:
-            return raster, metadata
+            return (_coloured(raster) if format.name == "tiff" else raster), metadata
         raster = shallow(raster)
         remarks.append(f"{format.name.upper()} holds 8 bits per channel: 16 bits were rounded")
     image: Image.Image = raster
@@ -150,6 +154,13 @@ def fitted(
             metadata = replace(metadata, icc=srgb_profile())
         image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
     return image, metadata
+
+
+def _coloured(array: Any) -> Any:
+    """Grey with alpha as RGB with alpha: few programs read a 16-bit TIFF of the former, and Pillow does not."""
+    if array.ndim == 2 or array.shape[2] != 2:
+        return array
+    return array[..., [0, 0, 0, 1]]
 
 
 def _check_size(size: tuple[int, int], format: Format) -> None:
@@ -228,7 +239,15 @@ def _webp(image: Any, path: Path, metadata: Metadata, quality: int, remarks: lis
 
 
 def _tiff(raster: Any, path: Path, metadata: Metadata, quality: int, remarks: list[str]) -> None:
-    write_tiff(path, raster, exif=metadata.exif, icc=metadata.icc, xmp=metadata.xmp, dpi=metadata.dpi)
+    write_tiff(
+        path,
+        raster,
+        exif=metadata.exif,
+        icc=metadata.icc,
+        xmp=metadata.xmp,
+        resources=iptc_resources(metadata.iptc),
+        dpi=metadata.dpi,
+    )
 
 
 def _heic(raster: Any, path: Path, metadata: Metadata, quality: int, remarks: list[str]) -> None:

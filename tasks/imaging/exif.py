@@ -21,6 +21,9 @@ THUMBNAIL_AT, THUMBNAIL_LENGTH = 0x0201, 0x0202
 SHORT, LONG = 3, 4
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_BIG_SIZES = _SIZES | {16: 8, 18: 8}
+_MAGIC = {b"II*\0": "<", b"MM\0*": ">"}
+_BIG_MAGIC = {b"II+\0": "<", b"MM\0+": ">"}
 _MOST_ENTRIES = 2000
 _MOST_BYTES = 64 << 20
 """Of a directory's values together: entries may all point at the same place, and a file of them would fill memory."""
@@ -81,16 +84,17 @@ def without_header(block: bytes | None) -> bytes | None:
     return block or None
 
 
-def parse(block: bytes) -> Exif | None:
-    """The directories of a block (or of a memory-mapped TIFF file); ``None`` when it is not one.
+def parse(block: bytes, *, file: bool = False) -> Exif | None:
+    """The directories of a block (or of a memory-mapped TIFF ``file``, which may be a BigTIFF); ``None`` when it is
+    not one.
 
     Damaged entries are left out; a loop of directories is not followed.
     """
-    head = bytes(block[:8])
-    mark = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
+    head = bytes(block[:16])
+    mark = _MAGIC.get(head[:4])
     if mark is None or len(head) < 8:
-        return None
-    start = struct.unpack(mark + "L", head[4:])[0]
+        return _parse_big(block, head) if file and len(head) == 16 else None
+    start = struct.unpack(mark + "L", head[4:8])[0]
     result = Exif(mark)
     result.main, link = _directory(block, mark, start)
     if not link:
@@ -103,6 +107,48 @@ def parse(block: bytes) -> Exif | None:
         result.thumbnail, found = _directory(block, mark, following)
         result.thumbnail_link = link if found else 0
     return result
+
+
+def _parse_big(block: bytes, head: bytes) -> Exif | None:
+    """A BigTIFF's directories, as a classic one would hold them. Its thumbnail is of no interest."""
+    mark = _BIG_MAGIC.get(head[:4])
+    if mark is None or struct.unpack(mark + "HH", head[4:8]) != (8, 0):
+        return None
+    result = Exif(mark)
+    result.main = _big_directory(block, mark, struct.unpack(mark + "Q", head[8:])[0])
+    for tag, name in ((PHOTO_IFD, "photo"), (GPS_IFD, "gps")):
+        if at := result.number(result.main.get(tag)):
+            setattr(result, name, _big_directory(block, mark, at))
+    return result if result.main else None
+
+
+def _big_directory(block: bytes, mark: str, at: int) -> Directory:
+    """As :func:`_directory`; 64-bit numbers become LONGs where they fit, and are left out where they do not."""
+    if at < 16 or at + 8 > len(block):
+        return {}
+    count = struct.unpack(mark + "Q", bytes(block[at : at + 8]))[0]
+    if count > _MOST_ENTRIES:
+        return {}
+    found: Directory = {}
+    left = _MOST_BYTES
+    for place in range(at + 8, at + 8 + 20 * count, 20):
+        raw = bytes(block[place : place + 20])
+        if len(raw) < 20:
+            break
+        tag, kind, number, offset = struct.unpack(mark + "HHQQ", raw)
+        size = _BIG_SIZES.get(kind, 0) * number
+        value_at = place + 12 if size <= 8 else offset
+        if not size or value_at + size > len(block) or size > left:
+            continue
+        left -= size
+        data = bytes(block[value_at : value_at + size])
+        if kind in (16, 18):
+            values = struct.unpack(f"{mark}{number}Q", data)
+            if max(values) > 0xFFFFFFFF:
+                continue
+            kind, data = LONG, struct.pack(f"{mark}{number}L", *values)
+        found.setdefault(tag, Entry(kind, number, data, value_at))
+    return found
 
 
 def _sub(block: bytes, exif: Exif, pointer: Entry | None) -> Directory:
@@ -142,8 +188,9 @@ def corrected(block: bytes, size: tuple[int, int], *, orientation: int | None = 
     if exif is None:
         return None
     result = bytearray(block)
-    if orientation is not None and ORIENTATION in exif.main:
-        _put(result, exif, exif.main[ORIENTATION], orientation)
+    if orientation is not None:
+        for place in _orientations(block, exif.mark):
+            struct.pack_into(exif.mark + "HHLHH", result, place, ORIENTATION, SHORT, 1, orientation, 0)
     width, height = size
     for directory, tag, value in (
         (exif.photo, PIXEL_X, width),
@@ -154,6 +201,31 @@ def corrected(block: bytes, size: tuple[int, int], *, orientation: int | None = 
         if tag in directory:
             _put(result, exif, directory[tag], value)
     return _without_thumbnail(result, exif)
+
+
+def _orientations(block: bytes, mark: str) -> list[int]:
+    """Where entries of the first directory state an orientation, of whatever type, and how often: readers differ in
+    which they believe."""
+    at = struct.unpack(mark + "L", bytes(block[4:8]))[0]
+    count = struct.unpack(mark + "H", bytes(block[at : at + 2]))[0]
+    tag = struct.pack(mark + "H", ORIENTATION)
+    places = range(at + 2, min(at + 2 + 12 * count, len(block) - 11), 12)
+    return [place for place in places if bytes(block[place : place + 2]) == tag]
+
+
+def surely_upright(block: bytes | None) -> bool:
+    """Whether no reader would turn the pixels for what the block says: it states nothing, or 1 as the standard has it.
+
+    >>> surely_upright(only_orientation(1)), surely_upright(only_orientation(9))
+    (True, False)
+    """
+    mark = _MAGIC.get(block[:4]) if block else None
+    if block is None or mark is None:
+        return True
+    if parse(block) is None:
+        return False
+    plain = struct.pack(mark + "HHLH", ORIENTATION, SHORT, 1, 1)
+    return all(block[place : place + 10] == plain for place in _orientations(block, mark))
 
 
 def _put(block: bytearray, exif: Exif, entry: Entry, value: int) -> None:
@@ -187,7 +259,7 @@ def _end_of_values(exif: Exif) -> int:
 
 def from_tiff(file: bytes) -> bytes | None:
     """The EXIF block that describes the photograph in a TIFF file (bytes, or a memory map), or ``None``."""
-    exif = parse(file)
+    exif = parse(file, file=True)
     if exif is None:
         return None
     exif.main = {tag: e for tag, e in exif.main.items() if tag not in _OF_THE_FILE and tag != ORIENTATION}

@@ -13,6 +13,8 @@ from .exif import Directory, Entry, Exif, parse
 _LONGEST_TEXT = 200
 _STAMP = re.compile(r"(\d{4})[:/-](\d{2})[:/-](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 _DAY = re.compile(r"(\d{4})[:-](\d{2})[:-](\d{2})$")
+_FIRST_YEAR, _LAST_YEAR = 1826, 2199
+"""Years in which photographs are taken; other ones are of clocks that were never set."""
 _ZONE = re.compile(r"([+-])(\d{2}):?(\d{2})")
 
 
@@ -77,8 +79,11 @@ def _captured(exif: Exif) -> datetime | None:
             continue
         try:
             year, month, day, hour, minute, second = map(int, match.groups())
-            moment = datetime(year, month, day, hour, minute, second)  # the camera's wall clock
+            # The camera's wall clock; a leap second is the end of the second before it.
+            moment = datetime(year, month, day, hour, minute, 59 if second == 60 else second)
         except ValueError:  # 0000:00:00, the clock was never set
+            continue
+        if not _FIRST_YEAR <= year <= _LAST_YEAR:
             continue
         digits = (_text(exif.photo.get(fraction)) or "").strip()
         if digits.isascii() and digits.isdigit():
@@ -91,7 +96,7 @@ def _in_zone(moment: datetime, zone: str | None) -> datetime:
     if zone == "Z":
         return moment.replace(tzinfo=timezone.utc)  # noqa: UP017 - beside the general case
     match = _ZONE.fullmatch(zone or "")
-    if match is None or int(match[2]) > 14:
+    if match is None or int(match[2]) > 14 or int(match[3]) > 59:
         return moment
     offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
     return moment.replace(tzinfo=timezone(-offset if match[1] == "-" else offset))

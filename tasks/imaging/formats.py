@@ -30,7 +30,7 @@ class Format:
 FORMATS: Mapping[str, Format] = {
     f.name: f
     for f in (
-        Format("jpeg", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO"), alpha=False, cmyk=True,
+        Format("jpeg", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG",), alpha=False, cmyk=True,
                max_side=65_500),
         Format("png", "image/png", (".png",), ("PNG",), lossless=True, deep=True),
         Format("webp", "image/webp", (".webp",), ("WEBP",), grey=False, max_side=16_383),
@@ -58,6 +58,9 @@ _IMAGES: tuple[tuple[bytes, str], ...] = (
 )
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+_BMP_HEADERS = {bytes((size, 0, 0, 0)) for size in (12, 40, 52, 56, 64, 108, 124)}
+"""Lengths of the header behind the file's own."""
 
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
@@ -103,7 +106,7 @@ def sniff(head: bytes) -> tuple[Format | None, str]:
         return _found("webp") if head[8:12] == b"WEBP" else (None, "a RIFF file (video or sound)")
     if head[4:8] == b"ftyp":
         return _iso_media(head[8:12])
-    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
+    if head.startswith(b"BM") and head[14:18] in _BMP_HEADERS:
         return _found("bmp")
     for magic, what in _OTHERS:
         if head.startswith(magic):
@@ -135,6 +138,6 @@ def _text_or_data(head: bytes) -> str:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
         # The sample may end in the middle of a character.
-        if error.start < len(head) - 4:
+        if error.start < len(head) - 4 or error.start == 0:
             return "unknown binary data"
     return "text"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import exif as exif_blocks
+from .iptc import iptc_of_tiff
 from .png import trailing_metadata
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def metadata_of(image: Image.Image, path: Path) -> Metadata:
     if image.format == "PNG" and not (block and packet):
         late_exif, late_packet = trailing_metadata(path)
         block, packet = block or exif_blocks.without_header(late_exif), packet or late_packet
-    iptc = next((data for marker, data in getattr(image, "applist", ()) if marker == "APP13"), None)
+    if image.format == "TIFF":
+        iptc = iptc_of_tiff(image)
+    else:
+        iptc = next((data for marker, data in getattr(image, "applist", ()) if marker == "APP13"), None)
     dpi = info.get("dpi")
     return Metadata(
         exif=block,

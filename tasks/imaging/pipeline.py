@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...core.errors import Code, RealmError
-from .colour import srgb_profile, to_srgb
+from .colour import profile_fits, srgb_profile, to_srgb
 from .decode import Source, open_picture
 from .encode import encode_within
 from .facts import Facts, read_facts
@@ -19,6 +19,8 @@ from .raster import Raster, colour_space, has_alpha, plain, resized, shallow, si
 from .sizing import fit
 
 DEFAULT_QUALITY = 92
+_LONGEST_NAME = 255
+"""Bytes, on the file systems that there are."""
 Checkpoint = Callable[[float, str], None]
 Change = Callable[[Raster, Metadata], tuple[Raster, Metadata]]
 """What else to do to an upright raster of the final size, whose colours its metadata's profile describes."""
@@ -98,6 +100,10 @@ def prepare(
         remarks = list(source.remarks)
         if unchanged:
             shutil.copyfile(path, target)
+            if source.metadata.icc and not profile_fits(source.metadata.icc, colour_space(raster)):
+                remarks.append(
+                    "the colour profile does not fit the pixels, or is damaged: viewers take it for sRGB"
+                )
         else:
             shrunk = resized(raster, stored)
             del raster
@@ -172,20 +178,27 @@ def target_format(wanted: str, source: Format) -> Format:
     return format
 
 
-def named_like(name: str, format: Format) -> str:
-    """``name`` with a suffix that is true of ``format``; one that is already true stays as it is written."""
+def named_like(name: str, format: Format, *, ending: str = "") -> str:
+    """``name`` with ``ending`` and a suffix that is true of ``format``; one that is already true stays as it is
+    written. What would be longer than names can be is cut.
+
+    >>> named_like("lake.HEIC", FORMATS["jpeg"]), len(named_like("l" * 255, FORMATS["jpeg"]))
+    ('lake.jpg', 255)
+    """
     path = Path(Path(name).name or "picture")
-    if path.suffix.lower() in format.suffixes:
+    if path.suffix.lower() in format.suffixes and not ending:
         return path.name
     known = {suffix for f in FORMATS.values() for suffix in f.suffixes}
     stem = path.stem if path.suffix.lower() in known else path.name
-    return stem + format.suffixes[0]
+    suffix = ending + format.suffixes[0]
+    room = _LONGEST_NAME - len(suffix.encode())
+    return stem.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore") + suffix
 
 
 def _needs_nothing(source: Source, format: Format, options: Options, length: int) -> bool:
     return (
         source.format is format
-        and (source.stated_orientation == 1 or not options.auto_rotate)
+        and (not options.auto_rotate or (source.stated_orientation == 1 and source.surely_upright))
         and source.frames == 1
         and options.color == "keep"
         and not options.strip_metadata

@@ -91,8 +91,8 @@ def make_thumbnails(
         for index, one in enumerate(wanted):
             checkpoint(0.4 + 0.5 * index / len(wanted), one.name)
             image = shrunk(base, one, source.size)
-            stem = Path(name or path.name)
-            target = folder / named_like(f"{stem.stem}-{one.name}{kind.suffixes[0]}", kind)
+            stem = Path(name or path.name).stem
+            target = folder / named_like(stem + kind.suffixes[0], kind, ending=f"-{one.name}")
             done = encode(
                 image,
                 target,

@@ -31,9 +31,11 @@ def write_tiff(
     exif: bytes | None,
     icc: bytes | None,
     xmp: bytes | None,
+    resources: bytes | None = None,
     dpi: tuple[float, float] | None,
 ) -> None:
-    """Write ``raster`` (L, LA, RGB, RGBA, CMYK or a uint16 array of 1–4 channels) to ``path``."""
+    """Write ``raster`` (L, LA, RGB, RGBA, CMYK or a uint16 array of 1–4 channels) to ``path``. ``resources`` are
+    Photoshop's image resources, the place of IPTC captions."""
     array, mode = _array(raster)
     described = for_tiff(exif)
     strips, rows = _strips(array, described.mark)
@@ -53,7 +55,9 @@ def write_tiff(
     ]
     if mode in ("LA", "RGBA"):
         extra.append(_shorts(mark, 0x0152, 2))
-    extra += [(tag, 7, len(data), data) for tag, data in ((0x8773, icc), (0x02BC, xmp)) if data]
+    extra += [
+        (tag, 7, len(data), data) for tag, data in ((0x8773, icc), (0x02BC, xmp), (0x8649, resources)) if data
+    ]
     if dpi:
         extra += [_ratio(mark, 0x011A, dpi[0]), _ratio(mark, 0x011B, dpi[1]), _shorts(mark, 0x0128, 2)]
     path.write_bytes(_assembled(described, extra, strips))
