@@ -73,6 +73,21 @@ def test_the_cascade_sees_no_face_that_is_tilted_by_30_degrees():
     assert find_faces(Image.fromarray(turned(astronaut(), 30, MIDDLE)[0])) == []
 
 
+@pytest.mark.parametrize("degrees", [0, -40, 120])
+def test_a_face_in_a_quarter_of_the_light(detector, degrees):
+    picture, matrix = turned((astronaut() * 0.25).astype(np.uint8), degrees, MIDDLE)
+    (found,) = detector.find(picture)
+    assert errors(found, cv2.transform(np.array([ASTRONAUT]), matrix)[0]) < 0.04 * WIDE
+
+
+def test_only_dark_pictures_are_made_brighter():
+    assert (mtcnn.brightened(astronaut()) == astronaut()).all()
+    dark = np.full((40, 40, 3), (10, 20, 40), np.uint8)
+    assert mtcnn.brightened(dark)[0, 0].tolist() == [50, 100, 200]
+    black = np.zeros((40, 40, 3), np.uint8)
+    assert (mtcnn.brightened(black) == black).all()
+
+
 @pytest.mark.parametrize("scale", [0.25, 0.5, 1.7, 4])
 def test_small_and_large_faces(detector, scale):
     side = round(512 * scale)
