@@ -13,7 +13,7 @@ from .engine import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 FOLDER = Path(__file__).parent / "migrations"
