@@ -1,6 +1,7 @@
 """What the campaign checks of undoing, of people and of order: that it can fail."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -135,6 +136,15 @@ def test_a_node_older_than_what_is_before_it_is_found(past):
     for node in ("b", "a"):
         one.ran(node)
     assert any("('a'" not in wrong and "b[] began before a had ended" in wrong for wrong in one.wrong())
+
+
+def test_a_cancel_that_is_not_heard_is_found(past):
+    one = past(work("a"))
+    one.store.instances.ask(one.id, "cancel")
+    late = datetime.now(UTC) + timedelta(seconds=10)
+    row = one.store.executions.begin(one.id, "a", "chaos/work", attempt=1, started_at=late)
+    one.end(row.id)
+    assert any("a cancel is heard: a began 10.0 s after" in wrong for wrong in one.wrong())
 
 
 QUESTION = Question("all", {"li": True, "wang": True})
