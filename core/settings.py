@@ -78,7 +78,9 @@ class Settings(BaseModel):
     recovery_days: float = Field(
         default=7.0, gt=0, description="Days after which an instance that nobody carried on is failed"
     )
-    nodes: tuple[str, ...] = Field(default=(), description="Importable modules with node types of your own")
+    nodes: tuple[str, ...] = Field(
+        default=(), description="Importable modules with node types or models of your own"
+    )
     env_allow: tuple[str, ...] = Field(
         default=(), description="Environment variables expressions may read as env.X"
     )

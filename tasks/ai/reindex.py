@@ -18,7 +18,6 @@ from ..inference.catalogue import DEFAULT_EMBEDDER
 from ..sdk import Effects, node_type
 from .embed import STAGE
 from .library import EmbeddingModel, embedding_model, open_library, pack
-from .searching import library_index
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,6 +128,8 @@ def reindex(
     active one does, it takes its place; ``swap`` ``now`` swaps whatever is lacking. Can be stopped at any time and goes
     on where it was.
     """
+    from .searching import library_index
+
     space = model.space(store)
     missing = store.vectors.missing(space.id, limit=EVERYTHING)
     embedded = failed = waiting = looked = 0

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...core.errors import Code, RealmError
 from .models import MODELS, ModelSpec, WeightsSource
+from .own import own_specs
 
 EMBEDDING = "embedding"
 FACE_DETECTION = "face-detection"
@@ -240,7 +241,7 @@ def known_model(name: str, folder: Path | None = None, *, task: str | None = Non
     >>> known_model("ViT-B-32").name
     'ViT-B/32'
     """
-    own = {model.name: model for model in own_models(folder)} if folder else {}
+    own = {model.name: model for model in (own_models(folder) if folder else map(_enlarger, own_specs()))}
     fitting = {n: m for n, m in (own | _BY_NAME).items() if task in (None, m.task)}
     # open_clip writes ViT-B-32 for what OpenAI, and the seed, call ViT-B/32.
     aliases = {n.replace("/", "-"): n for n in fitting}
@@ -253,7 +254,12 @@ def known_model(name: str, folder: Path | None = None, *, task: str | None = Non
 
 
 def own_models(folder: Path) -> list[KnownModel]:
-    """The embedders that a person put into ``folder``, by name; a folder that holds anything else is none."""
+    """The models of a person's own: those of :mod:`.own`, and the embedders that were put into ``folder``, by name; a
+    folder that holds anything else is none."""
+    return [*map(_enlarger, own_specs()), *_own_embedders(folder)]
+
+
+def _own_embedders(folder: Path) -> list[KnownModel]:
     return [model for file in sorted(folder.glob(f"*/{OWN_CONFIG}")) if (model := _own(file)) is not None]
 
 

@@ -8,7 +8,10 @@ not that it is safe.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from ...core.errors import Code, RealmError
 
@@ -49,8 +52,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One known super-resolution model.
+    """One known model that takes a picture and gives one ``scale`` times as large: super-resolution, or, with ``scale``
+    1, restoration.
 
+    ``build`` is for a model of your own: it makes the network of the weights file. That is a ``torch.nn.Module`` from
+    (N, 3, H, W) within 0–1 to (N, 3, ``scale`` · H, ``scale`` · W). Without it spandrel recognises the network.
     ``architecture`` is spandrel's id of the network; ``blocks`` its residual blocks (ESRGAN) or body
     convolutions (Compact). Input sides must be multiples of ``size_multiple``; tiles are padded to that.
     ``weak_denoise`` is the companion whose weights are mixed in by ``denoise_strength`` (1 is this model
@@ -61,10 +67,11 @@ class ModelSpec:
     name: str
     title: str
     weights: WeightsSource
-    architecture: str
-    blocks: int
-    scale: int
-    memory: Memory
+    architecture: str = "own"
+    blocks: int = 0
+    scale: int = 1
+    memory: Memory = Memory(400)
+    build: Callable[[Path], Any] | None = None
     size_multiple: int = 1
     dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
     tiling: bool = True
@@ -159,7 +166,7 @@ _BY_NAME = {model.name: model for model in MODELS}
 
 
 def model_named(name: str) -> ModelSpec:
-    """The model ``name``; NOT_FOUND with close matches.
+    """The model ``name``, one of ours or of your own; NOT_FOUND with close matches.
 
     >>> model_named("realesrgan-x2plus").scale
     2
@@ -170,12 +177,20 @@ def model_named(name: str) -> ModelSpec:
     """
     if (model := _BY_NAME.get(name)) is not None:
         return model
+    from .own import own_specs
+
+    known = {model.name: model for model in own_specs()} | _BY_NAME
+    if (model := known.get(name)) is not None:
+        return model
     # People write the upstream file's name, too: RealESRGAN_x4plus.
-    close = difflib.get_close_matches(name.lower().replace("_", "-"), _BY_NAME, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(_BY_NAME)}"
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(known)}"
     raise RealmError(Code.NOT_FOUND, f"there is no model {name!r}", hint=hint)
 
 
 def model_of(source: WeightsSource) -> str | None:
     """The name of the super-resolution model that ``source`` belongs to."""
-    return next((m.name for m in MODELS if source in (m.weights, m.weak_denoise)), None)
+    from .own import own_specs
+
+    models = (*MODELS, *own_specs())
+    return next((m.name for m in models if source in (m.weights, m.weak_denoise)), None)

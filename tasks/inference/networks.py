@@ -78,6 +78,15 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
     key = (str(file.path), file.sha256, model.name, share, device, precision, source.build)
 
     def load() -> Network:
+        if model.build is not None:
+            return Network(
+                identity=f"{model.name}@{file.sha256[:12]}",
+                description=f"{model.title} ×{model.scale}",
+                module=_placed(_built_by(model, path), device, precision),
+                scale=model.scale,
+                device=device,
+                precision=precision,
+            )
         tensors = read_tensors(path)
         if share is not None and share < 1.0 and model.weak_denoise is not None:
             companion = find_weights(model.weak_denoise, path.parent if source.weights else source.folder)
@@ -96,6 +105,30 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
         )
 
     return networks.get(key, load)
+
+
+def _built_by(model: ModelSpec, path: Path) -> Any:
+    """What a model of a person's own makes of its weights. FAILED_PRECONDITION when that fails, with its words."""
+    torch = require_torch()
+    assert model.build is not None
+    try:
+        module = model.build(path)
+    except RealmError:
+        raise
+    except Exception as error:
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"{model.name} could not be built from {path.name}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}",
+            hint=f"see `build` of the model {model.name}",
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"`build` of {model.name} gave a {type(module).__name__}, not a torch.nn.Module",
+            hint="wrap what is called in a module whose forward calls it",
+        )
+    return module.eval().requires_grad_(False)
 
 
 def check_device(device: str) -> None:

@@ -187,11 +187,23 @@ def forward(network: Network, pieces: np.ndarray, target: int) -> np.ndarray | N
             memory_format=torch.channels_last,
         )
         result = network.module(batch)
+        _check_shape(network, tuple(batch.shape), tuple(result.shape))
         # Before the clamp, which would make a white pixel of an infinite one.
         if not all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(result)):
             return None
         result = _shrunk(result.float().clamp_(0.0, 1.0), network.scale, target)
         return result.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _check_shape(network: Network, given: tuple[int, ...], made: tuple[int, ...]) -> None:
+    count, channels, height, width = given
+    wanted = (count, channels, height * network.scale, width * network.scale)
+    if made != wanted:
+        raise RealmError(
+            Code.FAILED_PRECONDITION,
+            f"{network.identity} made {made} of {given}; ×{network.scale} would be {wanted}",
+            hint="a network must give (N, 3, scale · H, scale · W): correct `scale` or `size_multiple` of the model",
+        )
 
 
 def _shrunk(images: Any, scale: int, target: int) -> Any:
