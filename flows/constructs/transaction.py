@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import NO_VERDICTS, Code, ErrorRecord, RealmError
+from ...core.status import NodeStatus
 from ...tasks.control.constructs import TransactionParameters
 from .. import sagas
 from .site import Site
+
+if TYPE_CHECKING:
+    from ...store.sagas import Saga
 
 
 async def transaction(site: Site, parameters: TransactionParameters) -> Any:
@@ -19,8 +23,10 @@ async def transaction(site: Site, parameters: TransactionParameters) -> Any:
     run, call = site.handle.scope.run, site.call
     stop = parameters.on_compensation_error == "stop"
     place = (site.handle.key, call.iteration, call.attempt)
-    saga = await site.call_store(site.store.sagas.find, call.instance_id, *place)
-    if saga is not None:  # An earlier life began to undo this very attempt.
+    saga = await site.call_store(site.store.sagas.find, call.instance_id, *place) or await _stopped_at(site)
+    if (
+        saga is not None
+    ):  # An earlier life began to undo this very attempt, or the one that it was stopped at.
         raise RealmError.from_record(await sagas.undo(run, saga))
     if call.attempt > 1:
         await sagas.recall(run)
@@ -39,3 +45,17 @@ async def transaction(site: Site, parameters: TransactionParameters) -> Any:
             error = ErrorRecord(Code.CANCELLED, f"{site.handle.label} was cancelled")
             await sagas.compensate(run, *place, error, stop=stop)
         raise
+
+
+async def _stopped_at(site: Site) -> Saga | None:
+    """What undid the attempt before this one, where that had failed, and the run was stopped in order meanwhile: its
+    failure is the verdict, as it would be had the process died."""
+    scope, call = site.handle.scope, site.call
+    row = scope.past.get(site.handle.key)
+    if not scope.run.carried_on or row is None or row.status is not NodeStatus.CANCELED:
+        return None
+    if row.attempts[-1].attempt != call.attempt - 1:
+        return None
+    place = (site.handle.key, call.iteration, call.attempt - 1)
+    saga = await site.call_store(site.store.sagas.find, call.instance_id, *place)
+    return None if saga is None or saga.error.get("code") == Code.CANCELLED else saga

@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+from mirror_realm.core.status import InstanceStatus
 from tests.flows.test_sagas import CRASH, after_of, instance_of, ledger, lines, step, transaction
 
 __all__ = ["ledger"]
@@ -125,3 +128,37 @@ async def test_undoing_stops_where_the_transaction_says_so_also_in_a_later_life(
     assert lines(ledger) == ["a", "stuck", "c", "d", "paused", "undo-b", "undo-stuck"]
     told = result["error"]["details"]["compensation"]
     assert (told["undone"], [one["node"] for one in told["failed"]]) == (["tx/c"], ["tx/stuck", "tx/a"])
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+async def test_stopped_in_the_middle_of_undoing_it_is_not_tried_once_more(lab, ledger, tmp_path, tries):
+    """As if the process had been killed: the transaction had failed."""
+    ledger.touch()
+    undoing = {"ledger": str(ledger), "say": "undo-b", "seconds": 2}
+    body = (
+        step(ledger, "a", undo="undo-a"),
+        step(ledger, "b", after="a", compensate={"type": "test/step", "parameters": undoing}),
+        breaking(ledger, "late", tries, after="b"),
+    )
+    text = instance_of(transaction(*body, retry=again(tries)))
+    file = tmp_path / "stopped.yaml"
+    file.write_text("name: test\n" + text)
+    child = subprocess.Popen([sys.executable, "-c", CRASH, str(file), ""])
+    async with asyncio.timeout(60):
+        while not ran(lab, "tx/b!compensate"):
+            assert child.poll() is None
+            await asyncio.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    child.wait()
+    (instance,) = lab.store.instances.list()
+    assert instance.status is InstanceStatus.RUNNING
+    result = await lab(text, instance_id=instance.id)
+    assert result["status"] == "failed"
+    rest = [line for line in lines(ledger) if line != "undo-b"]  # That one may have ended twice.
+    assert rest == ["a", "b", "late", "undo-a"] * tries
+    assert "late" in result["error"]["message"]
+
+
+def ran(lab, node_id):
+    rows = [row for one in lab.store.instances.list() for row in lab.store.executions.for_instance(one.id)]
+    return any(row.node_id == node_id for row in rows)
