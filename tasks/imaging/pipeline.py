@@ -100,7 +100,8 @@ def prepare(
         remarks = list(source.remarks)
         if unchanged:
             shutil.copyfile(path, target)
-            if source.metadata.icc and not profile_fits(source.metadata.icc, colour_space(raster)):
+            icc = None if source.image.mode == "LAB" else source.metadata.icc
+            if icc and not profile_fits(icc, colour_space(raster)):
                 remarks.append(
                     "the colour profile does not fit the pixels, or is damaged: viewers take it for sRGB"
                 )
