@@ -85,22 +85,20 @@ def _unnamed(target: Path) -> tuple[BinaryIO, Callable[[bool], None]] | None:
 
 def _replace(descriptor: int, target: Path) -> None:
     # No call puts an unnamed file in the place of a named one: it needs a name for a moment. That name is always the
-    # same for one target, so that what a writer killed in this moment left is found and removed by the next one.
+    # same for one target, so that what a writer killed in this moment left is found and removed by the next one. Of
+    # living writers one at a time has it: a file whose only name another took away cannot be given one again.
+    import fcntl  # Not on Windows, where no file is unnamed.
+
     name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}.part"
     temporary = target.with_name(name)
-    while True:
-        try:
-            _link(descriptor, target.parent, name)
-        except FileExistsError:  # left by a killed writer, or a living one is about to rename it
-            temporary.unlink(missing_ok=True)
-            continue
-        try:
-            temporary.replace(target)
-        except FileNotFoundError:  # another writer removed it, or renamed it as if it were its own
-            continue
-        # Where another writer had renamed ours, both names were one file and rename(2) did nothing.
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         temporary.unlink(missing_ok=True)
-        return
+        _link(descriptor, target.parent, name)
+        temporary.replace(target)
+    finally:
+        os.close(folder)
 
 
 def _link(descriptor: int, folder: Path, name: str) -> None:

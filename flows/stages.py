@@ -99,7 +99,7 @@ def _content(node_type: NodeType, call: NodeCall) -> tuple[str, str] | None:
         if not any(path.is_relative_to(Path(root).resolve()) for root in call.roots):
             return None
         digest = sha256_file(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # The last of a link that leads to itself.
         return None  # the node itself says what is wrong with it
     return digest, digest
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 
-import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.exc import DBAPIError
 
 revision = "0011"
 down_revision = "0010"
@@ -45,7 +45,7 @@ def _has_trigrams() -> bool:
     try:
         with op.get_bind().begin_nested():
             op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    except sa.exc.DBAPIError as error:
+    except DBAPIError as error:
         log.warning("tags are searched without an index of their parts: %s", error.orig)
         return False
     return True
