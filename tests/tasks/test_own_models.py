@@ -143,7 +143,6 @@ def test_ours_are_found_whatever_is_wrong_with_others(own, monkeypatch):
 
 
 def test_the_page_s_onnx_model(own, tmp_path):
-    pytest.importorskip("onnxruntime", reason="onnxruntime is the reader's choice, not a dependency")
     context = own(onnx_denoiser=FILES["onnx_denoiser.py"])
     (tmp_path / "denoiser.onnx").write_bytes(averaging())
     source = photo(tmp_path)
