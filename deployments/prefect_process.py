@@ -132,10 +132,6 @@ def server_environment(files: Files, port: int) -> dict[str, str]:
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # One by one, as is Prefect's default, writing the states of task runs is most of the server's work. Whole
-        # seconds: the server turns half a second into none, and then looks for work without a pause.
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
 
 
