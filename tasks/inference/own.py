@@ -4,6 +4,7 @@ installed packages under the entry points ``mirror_realm.models``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -17,10 +18,8 @@ ENTRY_POINT_GROUP = "mirror_realm.models"
 @cache
 def own_specs() -> tuple[ModelSpec, ...]:
     """The models, by name. NOT_FOUND when a module cannot be imported, ALREADY_EXISTS when two models share a name."""
-    from ...core.settings import settings
-
     modules = [point.load() for point in entry_points(group=ENTRY_POINT_GROUP)]
-    for name in settings().nodes:
+    for name in _named():
         try:
             modules.append(import_module(name))
         except ModuleNotFoundError as error:
@@ -43,3 +42,11 @@ def own_specs() -> tuple[ModelSpec, ...]:
                 )
             found[value.name] = own[value.name] = value
     return tuple(own[name] for name in sorted(own))
+
+
+def _named() -> Iterable[str]:
+    try:
+        from ...core.settings import settings
+    except ModuleNotFoundError:
+        return ()  # A bare machine with torch and numpy alone has no settings.
+    return settings().nodes
