@@ -158,12 +158,15 @@ def _server(port: int) -> Any:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    from .prefect_patches import begin_immediately, let_estimates_pass
+    from .prefect_patches import begin_immediately, let_estimates_pass, record_in_sets
 
-    try:
-        begin_immediately()
-    except RealmError as error:  # slower, not wrong: the server still serves, and its log says why it is slow
-        print(f"WARNING: {error} ({error.hint})", file=sys.stderr, flush=True)  # noqa: T201 - this is its log
+    for change in (begin_immediately, record_in_sets):
+        try:
+            change()
+        except (
+            RealmError
+        ) as error:  # slower, not wrong: the server still serves, and its log says why it is slow
+            print(f"WARNING: {error} ({error.hint})", file=sys.stderr, flush=True)  # noqa: T201 - this is its log
     let_estimates_pass()
     config = uvicorn.Config(
         create_app(final=True),

@@ -75,7 +75,7 @@ class TrackedRun:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Within it this is the current task run; what breaks out of it is the run's last state."""
+        """Within it this is the current task run: those that are made there have it as their parent."""
         token = current.set(self.id)
         try:
             yield
@@ -88,14 +88,14 @@ class TrackedRun:
 
     def enter(self, state: State[Any]) -> None:
         """Go into a state: a final one is told soon, another when it has lasted for a moment."""
-        run, last = self._run, self._run.state
+        run, before = self._run, self._run.state
         state.state_details.task_run_id = run.id
         state.state_details.flow_run_id = run.flow_run_id
-        if last is not None:
+        if before is not None:
             # The server puts states in order by their times.
-            state.timestamp = max(state.timestamp, last.timestamp + timedelta(microseconds=1))
-            if last.is_running():
-                run.total_run_time += state.timestamp - last.timestamp
+            state.timestamp = max(state.timestamp, before.timestamp + timedelta(microseconds=1))
+            if before.is_running():
+                run.total_run_time += state.timestamp - before.timestamp
         run.state, run.state_id, run.state_type, run.state_name = state, state.id, state.type, state.name
         run.run_count += state.is_running()
         moment: Any = state.timestamp

@@ -24,9 +24,8 @@ async def transaction(site: Site, parameters: TransactionParameters) -> Any:
     stop = parameters.on_compensation_error == "stop"
     place = (site.handle.key, call.iteration, call.attempt)
     saga = await site.call_store(site.store.sagas.find, call.instance_id, *place) or await _stopped_at(site)
-    if (
-        saga is not None
-    ):  # An earlier life began to undo this very attempt, or the one that it was stopped at.
+    if saga is not None:
+        # An earlier life began to undo this very attempt, or the one that it was stopped at.
         raise RealmError.from_record(await sagas.undo(run, saga))
     if call.attempt > 1:
         await sagas.recall(run)
