@@ -8,7 +8,7 @@ waited for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine, Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -37,3 +37,12 @@ async def ended(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()  # It was looked at: nobody is to be told that it never was.
+
+
+async def side_by_side(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them at the same time. The first that raises ends the others, and its own error is raised."""
+    tasks = [asyncio.create_task(one) for one in coroutines]
+    try:
+        await settled(tasks)
+    finally:
+        await ended(tasks)

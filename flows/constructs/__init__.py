@@ -50,7 +50,7 @@ async def drive_construct(site: Site, node_type: NodeType, call: NodeCall) -> No
     error: ErrorRecord | None = None
     spent = (began - site.since).total_seconds() - site.handle.scope.run.clock.stood(site.since)
     left = max(0.0, call.timeout - spent) if call.timeout else None
-    limit = asyncio.timeout(left)
+    limit = site.limit = asyncio.timeout(left)
     try:
         async with limit:
             with site.handle.scope.run.clock.keeps(limit):
@@ -59,7 +59,7 @@ async def drive_construct(site: Site, node_type: NodeType, call: NodeCall) -> No
     except TimeoutError:
         if not limit.expired():
             raise
-        error = overdue(call)
+        error = site.verdict or overdue(call)
     except NO_VERDICTS:
         raise
     except RealmError as failure:

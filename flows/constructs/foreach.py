@@ -11,8 +11,9 @@ from ...core.errors import NO_VERDICTS, RealmError
 from ...tasks.control.constructs import ForeachParameters
 from ..batches.items import Batches
 from ..batches.worker import Done, Item, Made
+from ..together import side_by_side
 from .collected import Collected
-from .site import Site, together
+from .site import Site
 
 if TYPE_CHECKING:
     from ...store import NodeExecution
@@ -36,7 +37,7 @@ async def foreach(site: Site, parameters: ForeachParameters) -> Any:
         items = _Items(site, parameters, collected, batches)
         lots = _lots(parameters.items, size)
         workers = min(parameters.max_concurrent, -(-len(parameters.items) // size))
-        await together(items.work(lots) for _ in range(workers))
+        await side_by_side(items.work(lots) for _ in range(workers))
         if items.failure is not None:
             raise items.failure
         site.notes["items"] = len(parameters.items)

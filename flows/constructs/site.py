@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...core.errors import Code, RealmError
+from ...core.errors import Code, ErrorRecord, RealmError
 from ...tasks.artifacts import ArtifactStore
 from ...tasks.exceptions import to_record
 from ..engines import Engine, LocalEngine
 from ..failures import of_node
 from ..retries import next_delay
 from ..scope import Handle, Part, Scope
-from ..together import ended, settled
 
 if TYPE_CHECKING:
     from ...store import NodeExecution, Store
@@ -48,7 +47,16 @@ class Site:
     """Whether it began in an earlier life."""
     report: Callable[[float, str], None]
     notes: dict[str, Any] = field(default_factory=dict)
+    limit: asyncio.Timeout | None = None
+    """The time that is left to this attempt."""
+    verdict: ErrorRecord | None = None
+    """What is to be said where the limit runs out; by default, that it did."""
     _past: Past | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time limit ran out."""
+        return self.limit is not None and self.limit.expired()
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -201,12 +209,3 @@ class Past:
 
     def _iteration(self, index: int) -> str:
         return f"{self._around}.{index}" if self._around else str(index)
-
-
-async def together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them at the same time. The first that raises ends the others, and its own error is raised."""
-    tasks = [asyncio.create_task(one) for one in coroutines]
-    try:
-        await settled(tasks)
-    finally:
-        await ended(tasks)

@@ -9,6 +9,8 @@ from ...core.errors import NO_VERDICTS, Code, ErrorRecord, RealmError
 from ...core.status import NodeStatus
 from ...tasks.control.constructs import TransactionParameters
 from .. import sagas
+from ..runners import overdue
+from ..together import ended
 from .site import Site
 
 if TYPE_CHECKING:
@@ -34,16 +36,37 @@ async def transaction(site: Site, parameters: TransactionParameters) -> Any:
     except NO_VERDICTS:
         raise
     except RealmError as failure:
-        raise RealmError.from_record(
-            await sagas.compensate(run, *place, failure.record, stop=stop)
-        ) from failure
+        raise RealmError.from_record(await _undo(site, failure.record, stop=stop)) from failure
     except asyncio.CancelledError:
-        if not (
-            run.closing or run.waits.leaving
-        ):  # Half of it must not stay, though nobody asks for the rest.
-            error = ErrorRecord(Code.CANCELLED, f"{site.handle.label} was cancelled")
-            await sagas.compensate(run, *place, error, stop=stop)
+        if not (run.closing or run.waits.leaving):
+            # Half of it must not stay, though nobody asks for the rest.
+            label = site.handle.label
+            error = overdue(call) if site.expired else ErrorRecord(Code.CANCELLED, f"{label} was cancelled")
+            await _undo(site, error, stop=stop)
         raise
+
+
+async def _undo(site: Site, error: ErrorRecord, *, stop: bool) -> ErrorRecord:
+    """Undo what completed inside; the error, with what was undone. Once begun it goes on to its end: neither the time
+    limit of the transaction cuts it short nor what fails or is cancelled around it. A process that ends leaves it to
+    the next one."""
+    run, call = site.handle.scope.run, site.call
+    undoing = asyncio.ensure_future(
+        sagas.compensate(run, site.handle.key, call.iteration, call.attempt, error, stop=stop)
+    )
+    cancelled: asyncio.CancelledError | None = None
+    while not undoing.done():
+        try:
+            await asyncio.wait([undoing])
+        except asyncio.CancelledError as request:
+            if run.closing or run.waits.leaving:
+                await ended([undoing])
+                raise
+            cancelled = request
+    site.verdict = undoing.result()
+    if cancelled is not None:
+        raise cancelled
+    return site.verdict
 
 
 async def _stopped_at(site: Site) -> Saga | None:
