@@ -154,6 +154,6 @@ def _deploy(name: str, configured: Settings) -> Deployed:
         workflow = registered(name, store, configured)
         with (
             ensure_server(configured, announce=terminal().say) as server,
-            prefect_at(server.url, embedded=server.embedded),
+            prefect_at(server.url, own=server.files),
         ):
             return asyncio.run(deploy_workflow(workflow, api_url=server.url))

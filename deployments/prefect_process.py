@@ -63,6 +63,11 @@ class Files:
         return self.folder / "users"
 
     @property
+    def authority(self) -> Path:
+        """A certificate, for the clients that speak to it without."""
+        return self.folder / "authority.pem"
+
+    @property
     def log(self) -> Path:
         """The server's output."""
         return self.home / "logs" / "prefect-server.log"

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..blocks.atomic import atomic_file
 from ..core.settings import Settings
 from ..flows.engines import engine_choice
 from ..flows.environment import Environment, Event, default_roots, use
@@ -19,6 +20,7 @@ from ..store import Store
 
 if TYPE_CHECKING:
     from .cluster import Cluster
+    from .prefect_process import Files
     from .prefect_server import PrefectServer
 
 Announce = Callable[[str], None]
@@ -80,7 +82,7 @@ async def surroundings(
 
             server, cluster = await _start(settings, stack, announce)
             prefect_url, dashboard, workers = server.url, cluster.dashboard_url, cluster.summary
-            stack.enter_context(prefect_at(server.url, embedded=server.embedded))
+            stack.enter_context(prefect_at(server.url, own=server.files))
             stack.push_async_callback(drain)
             stack.enter_context(watched_server(settings, server, announce))
             runner = await DaskRunner.connect(cluster.address)
@@ -125,19 +127,27 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 @contextmanager
-def prefect_at(url: str, *, embedded: bool = False) -> Iterator[None]:
-    """Point Prefect's client of this process (and what it starts) at ``url``; ``embedded``: at our own server there."""
+def prefect_at(url: str, *, own: Files | None = None) -> Iterator[None]:
+    """Point Prefect's client of this process (and what it starts) at ``url``; ``own``: the server's files, where it
+    is ours."""
+    from prefect.settings import (
+        PREFECT_API_SSL_CERT_FILE,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+        temporary_settings,
+    )
+
     variables = {"PREFECT_API_URL": url}
-    if embedded:
+    changes: dict[Any, Any] = {PREFECT_API_URL: url}
+    if own is not None:
         # It listens on this machine only and has no such tokens, which each new client would ask for first.
         variables["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
+        changes[PREFECT_CLIENT_CSRF_SUPPORT_ENABLED] = False
+        changes[PREFECT_API_SSL_CERT_FILE] = str(_one_authority(own))
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
-        from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_CSRF_SUPPORT_ENABLED, temporary_settings
-
-        tokens = {PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False} if embedded else {}
-        with temporary_settings({PREFECT_API_URL: url, **tokens}):
+        with temporary_settings(changes):
             yield
     finally:
         for name, value in before.items():
@@ -145,6 +155,19 @@ def prefect_at(url: str, *, embedded: bool = False) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _one_authority(own: Files) -> Path:
+    """A file with one of the certificate authorities. Prefect makes several clients for each flow run, each of which
+    reads them all, 40 ms each time; to our own server it speaks without TLS, and needs none."""
+    import certifi
+
+    if not own.authority.is_file():
+        end = "-----END CERTIFICATE-----\n"
+        first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end
+        with atomic_file(own.authority) as file:
+            file.write(first.encode())
+    return own.authority
 
 
 async def drain() -> None:
