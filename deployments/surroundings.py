@@ -17,6 +17,7 @@ from ..flows.environment import Environment, Event, default_roots, use
 from ..flows.journal import Journal
 from ..flows.runners import DaskRunner, Runner, ThreadRunner
 from ..store import Store
+from .processes import make_folder
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -165,6 +166,7 @@ def _one_authority(own: Files) -> Path:
     if not own.authority.is_file():
         end = "-----END CERTIFICATE-----\n"
         first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end
+        make_folder(own.folder)
         with atomic_file(own.authority) as file:
             file.write(first.encode())
     return own.authority
