@@ -14,14 +14,14 @@ URL = "http://127.0.0.1:4/api"
 def test_a_server_of_our_own_needs_no_authorities(home):
     """Each of Prefect's clients would read some 150 certificates, several times for each flow run."""
     files = Files(home)
-    before = PREFECT_API_SSL_CERT_FILE.value()
+    before, given = PREFECT_API_SSL_CERT_FILE.value(), os.environ.get("PREFECT_API_SSL_CERT_FILE")
     for _ in range(2):
         with prefect_at(URL, own=files):
             assert (PREFECT_API_URL.value(), os.environ["PREFECT_API_URL"]) == (URL, URL)
             assert not PREFECT_CLIENT_CSRF_SUPPORT_ENABLED.value()
             context = ssl.create_default_context(cafile=PREFECT_API_SSL_CERT_FILE.value())
             assert len(context.get_ca_certs()) == 1
-            assert os.environ.get("PREFECT_API_SSL_CERT_FILE") == before  # What nodes start is left alone.
+            assert os.environ.get("PREFECT_API_SSL_CERT_FILE") == given  # What nodes start is left alone.
     assert PREFECT_API_SSL_CERT_FILE.value() == before
     assert PREFECT_CLIENT_CSRF_SUPPORT_ENABLED.value()
 
