@@ -16,8 +16,8 @@ from typing import Any
 
 from harness import Report, Series, growth_exponent, readable
 
-LENGTHS = (2, 8, 32)
-ROUNDS = 11
+LENGTHS = (2, 16, 64)
+ROUNDS = 15
 
 
 def definition(length: int, runner: str) -> str:
@@ -75,13 +75,14 @@ async def measure() -> dict[tuple[str, int], list[float]]:
         }
         for number in range(-1, ROUNDS):
             for length in LENGTHS:
-                cases = {"thin task": floor(length)}
-                for runner in ("dask", "prefect-dask"):
-                    if runner == "prefect-dask" and (number >= 2 or length > LENGTHS[1]):
-                        continue  # Ten times slower: two rounds of the short chains tell enough.
-                    cases[runner] = timed(execute(flows[runner, length], around, input={}, trigger=None))
-                for name, case in cases.items():
-                    seconds = await case
+                # prefect-dask is ten times slower: two rounds of the short chains tell enough.
+                slow = ("prefect-dask",) if number < 2 and length <= LENGTHS[1] else ()
+                cases = ("thin task", "dask", *slow)
+                for name in cases if number % 2 else reversed(cases):
+                    if name == "thin task":
+                        seconds = await floor(length)
+                    else:
+                        seconds = await timed(execute(flows[name, length], around, input={}, trigger=None))
                     if number >= 0:
                         times.setdefault((name, length), []).append(seconds)
     return times
