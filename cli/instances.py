@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -256,6 +257,7 @@ def _planned(
     """What runs again, and the definition that it runs with."""
     from ..deployments.carrying import analysis_of
     from ..deployments.library import library_of
+    from ..deployments.registration import kept
     from ..deployments.run import with_parameters
     from ..flows.rerun import plan_rerun
 
@@ -267,16 +269,15 @@ def _planned(
     )
     analysis = changed or base
     source = Path(analysis.file).absolute() if analysis.file else None
-    assert ran.definition is not None
     rerun = plan_rerun(
         store.executions.for_instance(instance.id),
-        ran.definition,
-        newer=newer.definition if newer else None,
-        changed=changed.definition if changed else None,
+        ran,
+        newer=newer,
+        changed=changed,
         start=start,
         source_name=str(source) if source is not None and source.is_file() else None,
     )
-    return rerun, analysis
+    return replace(rerun, definition=kept(analysis)), analysis
 
 
 def _onto(onto: str, instance: Instance, store: Store) -> Analysis:

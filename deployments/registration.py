@@ -107,6 +107,18 @@ def pinned(analysis: Analysis, versions: Mapping[Path, str]) -> Definition:
     return Definition.model_validate(document)
 
 
+def kept(analysis: Analysis) -> Definition | None:
+    """The definition, as an instance is carried on: what it names of what is registered is the version of now, also
+    when another one is registered meanwhile. What lies beside it as a file is read again."""
+    if analysis.definition is None:
+        return None
+    inner = {
+        path: one for path, one in analysis.subworkflows.items() if not FilePath(one.file or "").is_file()
+    }
+    versions = {path: one.definition.version for path, one in inner.items() if one.definition is not None}
+    return pinned(analysis, {path: version for path, version in versions.items() if version is not None})
+
+
 def registered(name: str, store: Store, settings: Settings, version: str | None = None) -> Registered:
     """The registered workflow ``name``; its source is written again if it is missing. NOT_FOUND with close matches."""
     return _materialise(store.workflows.get(name, version), store, settings, created=False)

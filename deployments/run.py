@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..compiler import Analysis, Definition, analyze, compile_workflow
+from ..compiler import Analysis, analyze, compile_workflow
 from ..compiler.library import Library
 from ..core.errors import Code, RealmError
 from ..core.settings import Settings, settings
@@ -209,8 +209,9 @@ def _persist(
     debug: Debug | None,
 ) -> str:
     from ..store import NewInstance
+    from .registration import kept
 
-    definition = _kept(analysis) if analysis is not None else None
+    definition = kept(analysis) if analysis is not None else None
     digest = definition.hash.removeprefix("sha256:") if definition is not None else None
     new = NewInstance(
         workflow=flow.name,
@@ -230,18 +231,6 @@ def _persist(
         if debug is not None:
             debug.begin(around.store, made, by=person())
         return made
-
-
-def _kept(analysis: Analysis) -> Definition | None:
-    """The definition, as an instance is carried on: what it names of what is registered is the version of now, also
-    when another one is registered meanwhile. What lies beside it as a file is read again."""
-    from .registration import pinned
-
-    if analysis.definition is None:
-        return None
-    inner = {path: one for path, one in analysis.subworkflows.items() if not Path(one.file or "").is_file()}
-    versions = {path: one.definition.version for path, one in inner.items() if one.definition is not None}
-    return pinned(analysis, {path: version for path, version in versions.items() if version is not None})
 
 
 async def _surface(state: Any, instance_id: str, around: Surroundings) -> None:

@@ -16,7 +16,7 @@ from ..core.status import NodeStatus
 from ..core.termination import Termination
 
 if TYPE_CHECKING:
-    from ..compiler import Definition
+    from ..compiler import Analysis, Definition
     from ..store import NodeExecution
 
 Row = tuple[str, str]
@@ -39,22 +39,24 @@ class Rerun:
 
 def plan_rerun(
     rows: Iterable[NodeExecution],
-    ran: Definition,
+    ran: Analysis,
     *,
-    newer: Definition | None = None,
-    changed: Definition | None = None,
+    newer: Analysis | None = None,
+    changed: Analysis | None = None,
     start: str | None = None,
     source_name: str | None = None,
 ) -> Rerun:
-    """What runs again of an instance of ``ran`` with these node executions.
+    """What runs again of an instance of ``ran`` with these node executions. Sub-workflows count with what is in them.
 
     ``start`` is a node, as ``each/resize`` or, of one round, ``each/resize[7]``; ``changed`` is the definition with
     other parameters, whose nodes run again; ``newer`` another version, whose every completed node must be as it was
     (FAILED_PRECONDITION with the difference), unless ``start`` runs it again. NOT_FOUND for an unknown node.
     """
     from ..compiler.difference import difference
+    from ..compiler.inlined import inlined
 
-    base = newer or ran
+    analysis = newer or ran
+    base = inlined(analysis)
     decided = [row for row in rows if row.status.terminal]
     dropped = {(row.node_id, row.iteration) for row in decided if _ended_it(row)}
     if start is not None:
@@ -62,11 +64,13 @@ def plan_rerun(
         again = frozenset(difference(base, _marked(base, key)).again)
         dropped |= {(r.node_id, r.iteration) for r in decided if _follows(r, key, iteration, again, base)}
     if newer is not None:
-        _check_prefix(decided, dropped, ran, newer)
+        _check_prefix(decided, dropped, inlined(ran), base)
     if changed is not None:
-        again = frozenset(difference(base, changed).again)
+        again = frozenset(difference(base, inlined(changed)).again)
         dropped |= {(row.node_id, row.iteration) for row in decided if row.node_id in again}
-    return Rerun(changed or base, frozenset(dropped), source_name)
+    definition = (changed or analysis).definition
+    assert definition is not None
+    return Rerun(definition, frozenset(dropped), source_name)
 
 
 def _ended_it(row: NodeExecution) -> bool:
@@ -90,10 +94,11 @@ def _check_prefix(
         and not found.carries_over(row.node_id)
     }
     if lost:
+        of = f"version {newer.version}" if newer.version else "this definition"
         why = "; ".join(f"{node}: {reason}" for node, reason in list(lost.items())[:5])
         raise RealmError(
             Code.FAILED_PRECONDITION,
-            f"version {newer.version} changes what has completed: {why}\n{render_text(found, color=False)}".rstrip(),
+            f"{of} changes what has completed: {why}\n{render_text(found, color=False)}".rstrip(),
             hint="run it again from the first of these nodes with --from, or start a new instance",
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mirror_realm.compiler import analyze, compile_workflow
+from mirror_realm.compiler.library import Folder
 from mirror_realm.core.errors import Code, RealmError, Superseded
 from mirror_realm.core.status import InstanceStatus
 from mirror_realm.flows import control, requests
@@ -37,17 +38,18 @@ async def running(lab, text, node):
     return instance.id, task
 
 
-def definition(text):
-    analysis = analyze("test.yaml", text="name: test\n" + text)
+def analysed(text, lab=None):
+    library = Folder(lab.beside) if lab and lab.beside else None
+    analysis = analyze("test.yaml", text="name: test\n" + text, library=library)
     assert analysis.ok, analysis.render()
-    return analysis.definition
+    return analysis
 
 
 async def retry(lab, text, id, *, start=None, newer=None, changed=None, **more):
     """Retry and run to the end; the result."""
     rows = lab.store.executions.for_instance(id)
-    plans = {"newer": newer and definition(newer), "changed": changed and definition(changed)}
-    rerun = plan_rerun(rows, definition(text), start=start, **plans)
+    plans = {"newer": newer and analysed(newer, lab), "changed": changed and analysed(changed, lab)}
+    rerun = plan_rerun(rows, analysed(text, lab), start=start, **plans)
     control.retry(lab.store, id, rerun, owner=lab.environment.owner, **more)
     assert_history_agrees(lab.store, id)
     result = await lab(changed or newer or text, instance_id=id)
@@ -297,7 +299,7 @@ async def test_a_retry_with_another_input(lab):
     text = "nodes: [{node_id: echo, type: test/fail-on, parameters: {value: '{{ input.v }}', bad: 1}}]"
     failed = await lab(text, v=1)
     assert failed["status"] == "failed"
-    rerun = plan_rerun([], definition(text))
+    rerun = plan_rerun([], analysed(text))
     control.retry(lab.store, failed["instance_id"], rerun, input={"v": 2})
     flow = compile_workflow(analyze("test.yaml", text="name: test\n" + text)).flow
     await flow(instance_id=failed["instance_id"])

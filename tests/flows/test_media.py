@@ -182,7 +182,7 @@ async def test_a_run_that_is_carried_on_records_each_step_once(lab, tmp_path):
     second.write_bytes(whole)
     rows = lab.store.executions.for_instance(failed["instance_id"])
     analysis = analyze("test.yaml", text="name: test\n" + text)
-    control.retry(lab.store, failed["instance_id"], plan_rerun(rows, analysis.definition))
+    control.retry(lab.store, failed["instance_id"], plan_rerun(rows, analysis))
     again = await lab(text, instance_id=failed["instance_id"])
     assert again["status"] == "completed"
     originals = [file for file in lab.store.media.list(limit=100) if file.original_id is None]

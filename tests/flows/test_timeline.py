@@ -71,8 +71,9 @@ async def test_why_a_node_stands_as_it_does(lab, failed, node, said):
 
 
 async def test_a_node_that_runs_again_says_why(lab, failed):
-    definition = analyze("test.yaml", text="name: test\n" + TEXT).definition
-    rerun = plan_rerun(lab.store.executions.for_instance(failed), definition, start="yes")
+    analysis = analyze("test.yaml", text="name: test\n" + TEXT)
+    definition = analysis.definition
+    rerun = plan_rerun(lab.store.executions.for_instance(failed), analysis, start="yes")
     control.retry(lab.store, failed, rerun, owner=lab.environment.owner)
     assert (await lab(TEXT, instance_id=failed))["status"] == "completed"
     text = "\n".join(explain(lab.store, failed, "yes", definition))
