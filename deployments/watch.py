@@ -21,6 +21,7 @@ from typing import Any
 
 from .watch_candidates import Candidate, Receiver
 from .watch_hints import Hints
+from .watch_remarks import Remark, Remarks
 from .watch_tree import Changed, Signature, Stopped, TreeFilter, digest, look, path_text, scan
 from .watch_types import FileEvent, Known, KnownFiles, WatchConfig, WatchStatus
 
@@ -83,6 +84,7 @@ class FolderWatch:
         self._ready: list[str] = []
         self._read: queue.SimpleQueue[tuple[str, Future[str]]] = queue.SimpleQueue()
         self._reported: set[str] = set()
+        self._remarks = Remarks(self._root)
         self._refusals = 0
         self._paused_until = 0.0
         self._next_scan = 0.0
@@ -154,10 +156,16 @@ class FolderWatch:
     def _scan_all(self) -> None:
         started = time.monotonic()
         found: dict[str, tuple[int, int]] = {}
+        remarks: dict[str, Remark] = {}
         try:
             self._check_root()
             for path, status in scan(
-                self._root, self._root, self._filter, recursive=self.config.recursive, on_error=self._report
+                self._root,
+                self._root,
+                self._filter,
+                recursive=self.config.recursive,
+                on_error=self._report,
+                on_remark=remarks.__setitem__,
             ):
                 if self._stopping.is_set():
                     return
@@ -172,6 +180,7 @@ class FolderWatch:
                     found  # only a cache: what vanished is asked of the caller's memory when it returns
                 )
                 self._came_back()
+                self._remarks.say(remarks)
             else:
                 self._went_missing(None)
             self.status.scans += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.references import file_uri
+from .watch_remarks import Remark, is_text
 
 DEFAULT_IGNORE = (
     ".*",  # hidden, and rsync's and Syncthing's unfinished files
@@ -109,10 +110,12 @@ def scan(
     *,
     recursive: bool,
     on_error: Callable[[str, OSError], None],
+    on_remark: Callable[[str, Remark], object] = lambda path, remark: None,
 ) -> Iterator[tuple[str, os.stat_result]]:
     """The regular files that count in ``folder``, which lies in ``root``. Links are not followed.
 
-    A subfolder that cannot be read goes to ``on_error``; when ``folder`` itself cannot be, the OSError is raised.
+    A subfolder that cannot be read goes to ``on_error``; when ``folder`` itself cannot be, the OSError is raised. Links
+    that may lead to files that count, and names that are no text, go to ``on_remark``.
     """
     prefix = len(root.rstrip(os.sep)) + 1
     waiting = [folder]
@@ -129,11 +132,21 @@ def scan(
             for entry in entries:
                 relative = entry.path[prefix:]
                 try:
+                    if entry.is_symlink():
+                        # Whether it leads to a folder is not asked: that hangs where a mount is away.
+                        if keep.wanted(relative) or (recursive and not keep.ignored(relative)):
+                            on_remark(entry.path, Remark.LINK)
+                        continue
                     if entry.is_dir(follow_symlinks=False):
-                        if recursive and not keep.ignored(relative):
-                            waiting.append(entry.path)
+                        if not recursive or keep.ignored(relative):
+                            continue
+                        waiting.append(entry.path)
                     elif keep.wanted(relative) and entry.is_file(follow_symlinks=False):
                         yield entry.path, entry.stat(follow_symlinks=False)
+                    else:
+                        continue
+                    if not is_text(entry.name):
+                        on_remark(entry.path, Remark.NAME)
                 except FileNotFoundError:
                     continue  # gone between the listing and the look
                 except OSError as error:
@@ -182,8 +195,5 @@ def path_text(path: str) -> str:
     >>> path_text("/nas/照片 1.jpg"), path_text("/nas/\\udcff.jpg")
     ('/nas/照片 1.jpg', 'file:///nas/%FF.jpg')
     """
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return file_uri(Path(path))
-    return file_uri(Path(path)) if "://" in path or path.startswith("file:") else path
+    plain = is_text(path) and "://" not in path and not path.startswith("file:")
+    return path if plain else file_uri(Path(path))
