@@ -1,4 +1,4 @@
-"""The reconciler with the local engine: real processes that are killed and frozen, a real database that is cut off."""
+"""The reconciler with the local engine: real processes that are killed and frozen."""
 
 import asyncio
 import contextlib
@@ -9,125 +9,27 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from mirror_realm.core.process import Identity
 from mirror_realm.core.settings import settings
 from mirror_realm.core.status import InstanceStatus
-from mirror_realm.deployments.serve import serve
 from mirror_realm.flows import journal as journals
 from mirror_realm.flows import presence
-from mirror_realm.flows.journal import Journal
 from mirror_realm.flows.recovery import reconcile
 from mirror_realm.flows.recovery.liveness import Liveness
-from mirror_realm.flows.recovery.reconcile import Reconciler
 from mirror_realm.flows.results import instance_result
 from mirror_realm.store import NewInstance, Store
-from mirror_realm.tasks.registry import registry
-from tests.postgres import fresh_database, server_url
+from tests.deployments import places
+from tests.deployments.places import reconciler, serving
 from tests.store.histories import assert_history_agrees
 
 pytestmark = pytest.mark.slow
 
-FLOWS = str(Path(__file__).parents[1] / "flows")
+quick, place = places.quick, places.place
+
 S = InstanceStatus
-
-RUN = """
-import asyncio, sys
-from pathlib import Path
-from mirror_realm.core.errors import RealmError
-from mirror_realm.deployments.run import run_workflow
-try:
-    print(asyncio.run(run_workflow(Path(sys.argv[1]), engine="local"))["status"])
-except RealmError as error:
-    sys.exit(f"{error.code}: {error}")
-"""
-
-CHAIN = """
-name: chain
-nodes:
-  - {{node_id: one, type: test/note, parameters: {{line: one, ledger: {ledger}}}}}
-  - {{node_id: two, type: test/sleep, depends_on: one, parameters: {{seconds: {seconds}, ledger: {ledger}}}}}
-  - {{node_id: three, type: test/note, depends_on: two, parameters: {{line: three, ledger: {ledger}}}}}
-"""
-
-
-@pytest.fixture(autouse=True)
-def quick(home, monkeypatch):
-    """The test nodes, here and in children; a pass every second."""
-    monkeypatch.setenv("MIRROR_REALM_NODES", "realm_test_nodes")
-    monkeypatch.setenv("PYTHONPATH", FLOWS)
-    monkeypatch.setenv("MIRROR_REALM_RECONCILE_INTERVAL", "1")
-    monkeypatch.syspath_prepend(FLOWS)
-    settings.cache_clear()
-    registry.cache_clear()
-
-
-class Place:
-    """A folder with a definition, its ledger, and the processes that run it."""
-
-    def __init__(self, folder):
-        self.folder, self.ledger, self.file = folder, folder / "ledger", folder / "flow.yaml"
-        self.children = []
-
-    def define(self, text=CHAIN, seconds=0.0):
-        self.file.write_text(text.format(ledger=self.ledger, seconds=seconds))
-
-    def start(self):
-        child = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(self.file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self.children.append(child)
-        return child
-
-    def lines(self):
-        return self.ledger.read_text().splitlines() if self.ledger.exists() else []
-
-    def words(self):
-        """How often each line is there; of the sleeping node, by its word."""
-        return Counter(line.split()[-1] for line in self.lines())
-
-    async def until(self, condition, child=None, seconds=60.0):
-        async with asyncio.timeout(seconds):
-            while not (found := await asyncio.to_thread(condition)):
-                assert child is None or child.poll() is None, child.stderr.read()
-                await asyncio.sleep(0.02)
-        return found
-
-
-@pytest.fixture
-def place(tmp_path):
-    place = Place(tmp_path)
-    yield place
-    for child in place.children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGCONT)
-        child.kill()
-        child.wait()
-
-
-@contextlib.asynccontextmanager
-async def serving(configured=None):
-    """``realm serve --engine local`` in this process."""
-    task = asyncio.create_task(serve(configured or settings(), engine="local"))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def reconciler(store, **changes):
-    journal = Journal(store)
-    try:
-        yield Reconciler(journal, settings().model_copy(update=changes), owner="home:test")
-    finally:
-        journal.close()
 
 
 def decided(store):
@@ -422,103 +324,3 @@ def test_the_command_says_what_it_found_and_changes_nothing_when_dry(place):
         assert "is gone: left to `realm serve` to carry on" in realm()
         assert store.instances.get(instance.id).requested == "resume"
         assert "all as it should be" in realm()
-
-
-# -- the database ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def postgres(monkeypatch):
-    """A PostgreSQL journal, and the name of its database."""
-    with fresh_database() as url:
-        monkeypatch.setenv("MIRROR_REALM_DATABASE_URL", url)
-        settings.cache_clear()
-        yield url.rpartition("/")[2].partition("?")[0]
-
-
-def cut(name):
-    """End every connection to the database, as an operator or a restart does; how many."""
-    with psycopg.connect(server_url(), autocommit=True) as connection:
-        found = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-        )
-        return len(found.fetchall())
-
-
-def reachable(name, yes):
-    statement = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
-    with psycopg.connect(server_url(), autocommit=True) as connection:
-        connection.execute(statement.format(sql.Identifier(name), sql.SQL("true" if yes else "false")))
-
-
-async def test_connections_that_are_cut_fail_nothing(place, postgres):
-    nodes = "".join(
-        f"  - {{node_id: n{n}, type: test/slow-note, parameters: {{line: n{n}, ledger: {place.ledger}}}}}\n"
-        for n in range(40)
-    )
-    place.file.write_text("name: many\nnodes:\n" + nodes)
-    child = place.start()
-    await place.until(lambda: place.lines(), child)
-    cuts = 0
-    while child.poll() is None:
-        cuts += await asyncio.to_thread(cut, postgres)
-        await asyncio.sleep(0.15)
-    assert child.returncode == 0, child.stderr.read()
-    assert cuts > 3
-    with Store.open(settings().database) as store:
-        (instance,) = store.instances.list()
-        assert instance.status is S.COMPLETED
-        assert place.words() == dict.fromkeys((f"n{n}" for n in range(40)), 1)
-        assert_history_agrees(store, instance.id)
-
-
-async def test_a_store_that_breaks_after_the_last_node_leaves_the_verdict_to_the_reconciler(
-    place, postgres, monkeypatch
-):
-    """The database is away when the instance is to be decided, for longer than its run asks for it."""
-    monkeypatch.setattr(journals, "PATIENCE", 0.3)
-    place.define(seconds=0.0)
-    original = Journal.transition
-
-    async def away(self, instance_id, status, **changes):
-        if status is S.COMPLETED and not broken:
-            broken.append(instance_id)
-            reachable(postgres, False)
-            cut(postgres)
-        return await original(self, instance_id, status, **changes)
-
-    broken = []
-    monkeypatch.setattr(Journal, "transition", away)
-    async with serving() as task:
-        await asyncio.sleep(0)
-        Store.open(settings().database).close()
-        store = Store.open(settings().database)
-        _accept(store, place)
-        await place.until(lambda: broken)
-        await asyncio.sleep(1.5)
-        reachable(postgres, True)
-        instance = await place.until(lambda: _terminal(store))
-        assert not task.done()
-    assert (instance.status, instance.error) == (S.COMPLETED, None)
-    assert place.words() == {"one": 1, "start": 1, "end": 1, "three": 1}
-    store.close()
-
-
-def _accept(store, place):
-    """An instance of a definition of its own, for whoever serves."""
-    from mirror_realm.compiler import analyze
-
-    analysis = analyze(place.file)
-    digest = analysis.definition.hash.removeprefix("sha256:")
-    store.definitions.keep(digest, analysis.definition.document(), str(place.file))
-    new = NewInstance(
-        workflow="chain", version="0.0.0", input={}, trigger_type="manual", definition_hash=digest
-    )
-    return store.instances.create(new)[0].id
-
-
-def _terminal(store):
-    from mirror_realm.core.errors import RealmError
-
-    with contextlib.suppress(RealmError):
-        return next((one for one in store.instances.list() if one.status.terminal), None)
