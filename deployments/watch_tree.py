@@ -132,11 +132,6 @@ def scan(
             for entry in entries:
                 relative = entry.path[prefix:]
                 try:
-                    if entry.is_symlink():
-                        # Whether it leads to a folder is not asked: that hangs where a mount is away.
-                        if keep.wanted(relative) or (recursive and not keep.ignored(relative)):
-                            on_remark(entry.path, Remark.LINK)
-                        continue
                     if entry.is_dir(follow_symlinks=False):
                         if not recursive or keep.ignored(relative):
                             continue
@@ -144,6 +139,11 @@ def scan(
                     elif keep.wanted(relative) and entry.is_file(follow_symlinks=False):
                         yield entry.path, entry.stat(follow_symlinks=False)
                     else:
+                        # Whether a link leads to a folder is not asked: that hangs where a mount is away.
+                        if entry.is_symlink() and (
+                            keep.wanted(relative) or (recursive and not keep.ignored(relative))
+                        ):
+                            on_remark(entry.path, Remark.LINK)
                         continue
                     if not is_text(entry.name):
                         on_remark(entry.path, Remark.NAME)
