@@ -239,6 +239,17 @@ def _validation_error(error: Any) -> Verdict:
     )
 
 
+def _not_encodable(error: UnicodeEncodeError) -> Verdict:
+    text: str = error.object
+    if any("\udc80" <= character <= "\udcff" for character in text):
+        # What Python makes of the bytes of a file's name that are no UTF-8.
+        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return Verdict(
+            Code.INVALID_ARGUMENT, f"not UTF-8: {shown[:200]}", "if it is the name of a file, rename that"
+        )
+    return Verdict(Code.INVALID_ARGUMENT, None, "choose utf-8")
+
+
 def _no_module(error: ImportError) -> Verdict:
     package = (error.name or str(error)).partition(".")[0]
     return Verdict(
@@ -265,7 +276,7 @@ RULES: Mapping[str, Rule] = {
         _os_error(e) or Verdict(Code.DEADLINE_EXCEEDED, str(e) or "it took too long")
     ),
     "builtins.UnicodeDecodeError": Verdict(Code.INVALID_ARGUMENT, None, "say which encoding the text has"),
-    "builtins.UnicodeEncodeError": Verdict(Code.INVALID_ARGUMENT, None, "choose utf-8"),
+    "builtins.UnicodeEncodeError": _not_encodable,
     "builtins.NotImplementedError": Verdict(Code.UNIMPLEMENTED),
     "builtins.ModuleNotFoundError": _no_module,
     "socket.gaierror": Verdict(Code.UNAVAILABLE, None, "check the host name"),

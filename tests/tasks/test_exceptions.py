@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -187,3 +188,14 @@ def test_settings_secrets_are_redacted_everywhere(monkeypatch):
     assert record.message == "key ***"
     assert record.details == {"deep": [{"a": "***!"}]}
     assert redact_tree({"n": 1, "t": ("a",)}) == {"n": 1, "t": ["a"]}
+
+
+def test_a_name_that_is_no_utf_8_is_shown_with_the_way_out():
+    with pytest.raises(UnicodeEncodeError) as caught:
+        os.fsdecode(b"/nas/\xe7\x85\xa7\xff.jpg").encode()
+    record = to_record(caught.value)
+    assert (record.code, record.message) == (Code.INVALID_ARGUMENT, "not UTF-8: /nas/照\\xff.jpg")
+    assert "rename" in (record.hint or "")
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "照".encode("ascii")
+    assert to_record(caught.value).hint == "choose utf-8"
