@@ -260,7 +260,8 @@ def draw(random: random.Random, way: str, database: str, lines: int, *, newer: b
         seconds = random.uniform(0.2, KINDS[name].longest) if KINDS[name].longest else 0.0
         faults.append(Fault(name, random.randint(0, int(lines * 0.8)), random.uniform(0, 0.15), seconds))
     if newer:
-        faults.append(Fault(NEWER, random.randint(0, int(lines * 0.5)), 0.0, 0.0))
+        # Not before the first line: an instance that is not there yet rightly takes them.
+        faults.append(Fault(NEWER, max(1, random.randint(0, int(lines * 0.5))), 0.0, 0.0))
     return sorted(faults, key=lambda one: one.lines)
 
 
