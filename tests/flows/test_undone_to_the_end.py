@@ -118,3 +118,38 @@ async def test_who_cancels_it_does_not_cut_it_short(lab, ledger, monkeypatch):
     result = await task
     assert lines(ledger) == ["a", "b", "c", "undo-a"]
     assert result["status"] in ("canceled", "failed")
+
+
+def around(kind, body):
+    """A construct with a time limit around ``body``."""
+    node = {"node_id": "outer", "type": f"control/{kind}", "timeout": "1s"}
+    if kind == "foreach":
+        return {**node, "parameters": {"items": [1, 2], "max_concurrent": 2}, "body": body}
+    if kind == "loop":
+        return {**node, "parameters": {"condition": "true", "max_iterations": 2}, "body": body}
+    if kind == "parallel":
+        return {**node, "branches": [{"name": "one", "nodes": body}]}
+    return {**node, "body": body}
+
+
+@pytest.mark.parametrize("kind", ["foreach", "loop", "parallel", "transaction"])
+async def test_the_limit_of_what_is_around_it_leaves_no_half_of_it(lab, ledger, kind):
+    slow = {"type": "test/sleep", "parameters": {"seconds": 1.5}}
+    steps = [
+        step(ledger, "a", undo(ledger, "undo-a")),
+        step(ledger, "b", slow, depends_on=["a"]),
+        nap(30, depends_on=["b"]),
+    ]
+    inner = {"node_id": "tx", "type": "control/transaction", "body": steps}
+    result = await lab(f"nodes: {json.dumps([around(kind, [inner])])}\n")
+    rounds = 2 if kind == "foreach" else 1
+    assert sorted(lines(ledger)) == sorted(["a", "b", "undo-a"] * rounds)
+    assert (result["status"], result["error"]["code"]) == ("failed", "NODE_EXECUTION_TIMEOUT")
+
+
+async def test_the_limit_of_the_instance_leaves_no_half_of_it(lab, ledger):
+    steps = [step(ledger, "a", undo(ledger, "undo-a")), nap(30, depends_on=["a"])]
+    node = {"node_id": "tx", "type": "control/transaction", "body": steps}
+    result = await lab(f"timeout: 1s\nnodes: {json.dumps([node])}\n")
+    assert lines(ledger) == ["a", "undo-a"]
+    assert result["status"] == "failed"
