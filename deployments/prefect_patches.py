@@ -88,11 +88,11 @@ def record_in_sets() -> None:
     original = getattr(task_run_recorder, "consumer", None)
     if getattr(original, _MARK, False):
         return
-    known = original and list(inspect.signature(original).parameters)[:2] == _CONSUMER_PARAMETERS
+    used = "consumer" in task_run_recorder.TaskRunRecorder.start.__code__.co_names
     if (
-        not original
-        or not known
-        or "consumer" not in task_run_recorder.TaskRunRecorder.start.__code__.co_names
+        not used
+        or original is None
+        or list(inspect.signature(original).parameters)[:2] != _CONSUMER_PARAMETERS
     ):
         raise _changed(
             "task_run_recorder.consumer(write_batch_size, flush_every) is not what it records with"

@@ -168,9 +168,8 @@ def _server(port: int) -> Any:
     for change in (begin_immediately, record_in_sets):
         try:
             change()
-        except (
-            RealmError
-        ) as error:  # slower, not wrong: the server still serves, and its log says why it is slow
+        except RealmError as error:
+            # Slower, not wrong: the server still serves, and its log says why it is slow.
             print(f"WARNING: {error} ({error.hint})", file=sys.stderr, flush=True)  # noqa: T201 - this is its log
     let_estimates_pass()
     config = uvicorn.Config(

@@ -131,23 +131,25 @@ async def _ended(task: asyncio.Task[None]) -> None:
 def prefect_at(url: str, *, own: Files | None = None) -> Iterator[None]:
     """Point Prefect's client of this process (and what it starts) at ``url``; ``own``: the server's files, where it
     is ours."""
-    from prefect.settings import (
-        PREFECT_API_SSL_CERT_FILE,
-        PREFECT_API_URL,
-        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
-        temporary_settings,
-    )
-
     variables = {"PREFECT_API_URL": url}
-    changes: dict[Any, Any] = {PREFECT_API_URL: url}
     if own is not None:
         # It listens on this machine only and has no such tokens, which each new client would ask for first.
         variables["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
-        changes[PREFECT_CLIENT_CSRF_SUPPORT_ENABLED] = False
-        changes[PREFECT_API_SSL_CERT_FILE] = str(_one_authority(own))
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
+        # Not before: what Prefect reads when it is imported is what its own threads go by.
+        from prefect.settings import (
+            PREFECT_API_SSL_CERT_FILE,
+            PREFECT_API_URL,
+            PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+            temporary_settings,
+        )
+
+        changes: dict[Any, Any] = {PREFECT_API_URL: url}
+        if own is not None:
+            changes[PREFECT_CLIENT_CSRF_SUPPORT_ENABLED] = False
+            changes[PREFECT_API_SSL_CERT_FILE] = str(_one_authority(own))
         with temporary_settings(changes):
             yield
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -240,14 +241,13 @@ def _validation_error(error: Any) -> Verdict:
 
 
 def _not_encodable(error: UnicodeEncodeError) -> Verdict:
-    text: str = error.object
-    if any("\udc80" <= character <= "\udcff" for character in text):
-        # What Python makes of the bytes of a file's name that are no UTF-8.
-        shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return Verdict(
-            Code.INVALID_ARGUMENT, f"not UTF-8: {shown[:200]}", "if it is the name of a file, rename that"
-        )
-    return Verdict(Code.INVALID_ARGUMENT, None, "choose utf-8")
+    if not "\udc80" <= error.object[error.start] <= "\udcff":
+        return Verdict(Code.INVALID_ARGUMENT, None, "choose utf-8")
+    # What Python makes of bytes in a file's name that are no UTF-8. The text may be a whole input: near them is enough.
+    near = error.object[max(0, error.start - 60) : error.end + 20]
+    shown = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", near)
+    shown = shown.encode("utf-8", "replace").decode()
+    return Verdict(Code.INVALID_ARGUMENT, f"not UTF-8: {shown}", "if it is the name of a file, rename that")
 
 
 def _no_module(error: ImportError) -> Verdict:

@@ -23,20 +23,13 @@ from mirror_realm.flows.recovery import workers
 from mirror_realm.flows.results import instance_result
 from mirror_realm.store import NewInstance
 from mirror_realm.tasks.registry import registry
+from tests.deployments.places import CHAIN
 from tests.store.histories import assert_history_agrees
 
 pytestmark = pytest.mark.slow
 
 FLOWS = str(Path(__file__).parents[1] / "flows")
 S = InstanceStatus
-
-CHAIN = """
-name: chain
-nodes:
-  - {{node_id: one, type: test/note, parameters: {{line: one, ledger: {ledger}}}}}
-  - {{node_id: two, type: test/sleep, depends_on: one, parameters: {{seconds: {seconds}, ledger: {ledger}}}}}
-  - {{node_id: three, type: test/note, depends_on: two, parameters: {{line: three, ledger: {ledger}}}}}
-"""
 
 
 class Place:

@@ -197,5 +197,8 @@ def test_a_name_that_is_no_utf_8_is_shown_with_the_way_out():
     assert (record.code, record.message) == (Code.INVALID_ARGUMENT, "not UTF-8: /nas/照\\xff.jpg")
     assert "rename" in (record.hint or "")
     with pytest.raises(UnicodeEncodeError) as caught:
+        ("x" * 300 + "\udcfe\ud800" + "y" * 300).encode()
+    assert to_record(caught.value).message == "not UTF-8: " + "x" * 60 + "\\xfe?" + "y" * 20
+    with pytest.raises(UnicodeEncodeError) as caught:
         "照".encode("ascii")
     assert to_record(caught.value).hint == "choose utf-8"
