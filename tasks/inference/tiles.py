@@ -145,51 +145,6 @@ def _round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-class Canvas:
-    """Joins the tiles of a plan into the result, of ``dtype`` (uint8, uint16 or float32) and ``scale``
-    times as large.
-
-    Tiles come in row order, as float32 (H·scale, W·scale, C) within 0–1. Only the rows that later tiles can
-    still touch are held as floats, so that a large picture needs little more than its result.
-    """
-
-    def __init__(self, plan: Plan, scale: int, channels: int, dtype: np.dtype | type = np.uint8) -> None:
-        self._plan, self._scale = plan, scale
-        height, width = plan.rows.length * scale, plan.columns.length * scale
-        self._result = np.empty((height, width, channels), dtype)
-        self._band = np.zeros((plan.rows.span * scale, width, channels), np.float32)
-        self._row = 0
-        self._columns = [plan.columns.weights(index, scale) for index in range(len(plan.columns.starts))]
-
-    def add(self, tile: Tile, pixels: np.ndarray) -> None:
-        """Blend one tile's result in."""
-        if tile.row != self._row:
-            self._finish_rows(self._plan.rows.starts[tile.row])
-            self._row = tile.row
-        left = tile.left * self._scale
-        target = self._band[:, left : left + pixels.shape[1]]
-        pixels = pixels[:, : target.shape[1]]
-        down = self._plan.rows.weights(tile.row, self._scale)
-        across = self._columns[tile.column][: target.shape[1]]
-        target += pixels * (down[:, None, None] * across[None, :, None])
-
-    def finish(self) -> np.ndarray:
-        """The joined picture; call it once, after the last tile."""
-        self._finish_rows(self._plan.rows.length)
-        return self._result
-
-    def _finish_rows(self, next_start: int) -> None:
-        # Rows above the next row of tiles get no more contributions.
-        top = self._plan.rows.starts[self._row]
-        done = (next_start - top) * self._scale
-        self._result[top * self._scale : next_start * self._scale] = from_unit(
-            self._band[:done], self._result.dtype
-        )
-        rest = self._band[done:].copy()
-        self._band[: len(rest)] = rest
-        self._band[len(rest) :] = 0
-
-
 def to_unit(image: np.ndarray) -> np.ndarray:
     """``image`` as float32 within 0–1; the range follows from the dtype, never from the values."""
     if image.dtype == np.float32:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirror_realm.core.errors import Code, RealmError
+from mirror_realm.tasks.inference.canvas import Canvas
 from mirror_realm.tasks.inference.tiles import (
-    Canvas,
     from_unit,
     full_scale,
     plan_tiles,
@@ -62,7 +63,7 @@ def test_joining_what_was_cut_gives_the_picture(height, width, tile, multiple, d
     for part in plan.tiles:
         piece = to_unit(plan.cut(image, part))
         assert piece.shape[:2] == plan.tile_shape
-        canvas.add(part, piece.repeat(scale, axis=0).repeat(scale, axis=1))
+        canvas.add(part, torch.from_numpy(piece.repeat(scale, axis=0).repeat(scale, axis=1)))
     expected = image.repeat(scale, axis=0).repeat(scale, axis=1)
     assert np.abs(canvas.finish().astype(int) - expected.astype(int)).max() <= 1
 
@@ -107,3 +108,29 @@ def test_depth_follows_the_type_and_not_the_values():
 def test_every_value_survives_the_way_to_floats_and_back(dtype):
     values = np.arange(np.iinfo(dtype).max + 1).astype(dtype)
     assert (from_unit(to_unit(values), dtype) == values).all()
+
+
+def test_where_the_gpu_has_no_room_to_join_them_tiles_are_joined_on_the_cpu(monkeypatch):
+    real = torch.zeros
+
+    def zeros(shape, *, dtype, device="cpu"):
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(shape, dtype=dtype)
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    image = np.random.default_rng(1).integers(0, 255, (90, 200, 3), np.uint8)
+    plan = plan_tiles(90, 200, 64, overlap=16)
+    canvas = Canvas(plan, 1, 3, np.uint8, "cuda:0")
+    for part in plan.tiles:
+        canvas.add(part, torch.from_numpy(to_unit(plan.cut(image, part)).copy()))
+    assert np.abs(canvas.finish().astype(int) - image).max() <= 1
+
+
+def test_a_fault_that_is_no_lack_of_memory_is_not_taken_for_one(monkeypatch):
+    def zeros(*_, **__):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        Canvas(plan_tiles(90, 200, 64, overlap=16), 1, 3, np.uint8, "cuda:0")

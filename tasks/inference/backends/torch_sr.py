@@ -8,17 +8,19 @@ bf16, then in fp32. Anything else is an error, never a tile of other pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ....core.errors import Code, RealmError
+from ..canvas import Canvas
 from ..compat import require_installed, require_torch
 from ..enhancer import Capabilities, Check, Progress, Request, Upscaled
 from ..ladder import Ladder, first_line
 from ..memory import choose_tile, pixel_budget, ran_out
 from ..networks import Network, NetworkSource, torch_dtype
-from ..tiles import MIN_TILE, QUANTUM, Canvas, Plan, plan_tiles, reduction, to_unit
+from ..tiles import MIN_TILE, QUANTUM, Plan, plan_tiles, reduction, to_unit
 from ..weights import Build, build_spandrel, find_weights
 
 CAPABILITIES = Capabilities(learned=True, devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16"))
@@ -52,18 +54,22 @@ class TorchUpscaler:
     def upscale(self, rgb: np.ndarray, progress: Progress, check: Check) -> Upscaled:
         """See :class:`..enhancer.Upscaler`. RESOURCE_EXHAUSTED when not even the smallest tile fits,
         DATA_CORRUPTED when the network gives numbers that are not finite even in fp32."""
+        with require_torch().inference_mode():
+            return self._upscaled(rgb, progress, check)
+
+    def _upscaled(self, rgb: np.ndarray, progress: Progress, check: Check) -> Upscaled:
         height, width = rgb.shape[:2]
         smallest = min(height, MIN_TILE), min(width, MIN_TILE)
         while not self._network.fits(smallest[0] * smallest[1]):  # an earlier picture found out
             self._ladder.lighter(smallest)
         plan = self._plan(height, width)
-        canvas = Canvas(plan, self.scale, 3, rgb.dtype)
+        canvas = Canvas(plan, self.scale, 3, rgb.dtype, self._network.device)
         size = self._batch_size(plan)
         done = 0
         while done < len(plan):
             check()
             group = plan.tiles[done : done + size]
-            pieces = np.stack([to_unit(plan.cut(rgb, tile)) for tile in group])
+            pieces = np.stack([plan.cut(rgb, tile) for tile in group])
             for tile, pixels in zip(group, self._run(pieces, check), strict=True):
                 canvas.add(tile, pixels)
             done += len(group)
@@ -93,19 +99,19 @@ class TorchUpscaler:
     def _budget(self) -> int:
         return pixel_budget(self._request.model, self._network, self._request.memory_mb)
 
-    def _run(self, pieces: np.ndarray, check: Check) -> np.ndarray:
-        """The results for ``pieces`` (N, H, W, 3), with the batch or the tile made smaller where memory
-        runs out."""
+    def _run(self, pieces: np.ndarray, check: Check) -> Sequence[Any]:
+        """The results for ``pieces`` (N, H, W, 3), each a tensor, with the batch or the tile made smaller where
+        memory runs out."""
         count, height, width = pieces.shape[:3]
         if self._network.fits(pixels := count * height * width):
             if (result := self._attempt(pieces)) is not None:
                 return result
             self._network.refuse(pixels)
         if count > 1:
-            return np.concatenate([self._run(half, check) for half in np.array_split(pieces, 2)])
-        return self._run_smaller(pieces[0], check)[None]
+            return [made for half in np.array_split(pieces, 2) for made in self._run(half, check)]
+        return [self._run_smaller(pieces[0], check)]
 
-    def _run_smaller(self, piece: np.ndarray, check: Check) -> np.ndarray:
+    def _run_smaller(self, piece: np.ndarray, check: Check) -> Any:
         height, width = piece.shape[:2]
         if max(height, width) <= MIN_TILE:
             self._ladder.lighter((height, width))
@@ -123,9 +129,9 @@ class TorchUpscaler:
         for part in plan.tiles:
             check()
             canvas.add(part, self._run(plan.cut(piece, part)[None], check)[0])
-        return canvas.finish()
+        return require_torch().from_numpy(canvas.finish())
 
-    def _attempt(self, pieces: np.ndarray) -> np.ndarray | None:
+    def _attempt(self, pieces: np.ndarray) -> Any | None:
         """One pass; ``None`` when it ran out of memory."""
         try:
             return self._finite_pass(pieces)
@@ -138,7 +144,7 @@ class TorchUpscaler:
             require_torch().cuda.empty_cache()
         return None
 
-    def _finite_pass(self, pieces: np.ndarray) -> np.ndarray:
+    def _finite_pass(self, pieces: np.ndarray) -> Any:
         while (result := forward(self._network, pieces, self.scale)) is None:
             self._ladder.finer()
         return result
@@ -171,28 +177,31 @@ def source_of(request: Request, build: Build = build_spandrel) -> NetworkSource:
     )
 
 
-def forward(network: Network, pieces: np.ndarray, target: int) -> np.ndarray | None:
-    """One pass of ``pieces`` (N, H, W, 3; float32 within 0–1), shrunk to ``target`` times their size, as
-    float32; ``None`` when the network gave numbers that are not finite."""
+def forward(network: Network, pieces: np.ndarray, target: int) -> Any | None:
+    """One pass of ``pieces`` (N, H, W, 3; uint8, uint16, or float32 within 0–1), shrunk to ``target`` times their
+    size: float32 on the network's device; ``None`` when the network gave numbers that are not finite."""
     torch = require_torch()
     with torch.inference_mode():
-        # (N, H, W, C) seen as (N, C, H, W) is channels_last already: no copy on a CPU.
-        batch = torch.from_numpy(np.ascontiguousarray(pieces)).permute(0, 3, 1, 2)
-        if network.device != "cpu":
-            batch = batch.pin_memory()
-        batch = batch.to(
-            network.device,
-            torch_dtype(network.precision),
-            non_blocking=True,
-            memory_format=torch.channels_last,
-        )
+        batch = _on_device(network, pieces)
         result = network.module(batch)
         _check_shape(network, tuple(batch.shape), tuple(result.shape))
         # Before the clamp, which would make a white pixel of an infinite one.
         if not all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(result)):
             return None
         result = _shrunk(result.float().clamp_(0.0, 1.0), network.scale, target)
-        return result.permute(0, 2, 3, 1).cpu().numpy()
+        return result.permute(0, 2, 3, 1)
+
+
+def _on_device(network: Network, pieces: np.ndarray) -> Any:
+    """``pieces`` as the network takes them: (N, 3, H, W) within 0–1, in its precision. Bytes travel as bytes."""
+    torch = require_torch()
+    eight_bits = pieces.dtype == np.uint8
+    batch = torch.from_numpy(np.ascontiguousarray(pieces if eight_bits else to_unit(pieces)))
+    if network.device != "cpu":
+        batch = batch.pin_memory().to(network.device, non_blocking=True)
+    batch = batch.float().div_(255) if eight_bits else batch
+    # (N, H, W, C) seen as (N, C, H, W) is channels_last already: no copy where the precision is fp32.
+    return batch.permute(0, 3, 1, 2).to(torch_dtype(network.precision), memory_format=torch.channels_last)
 
 
 def _check_shape(network: Network, given: tuple[int, ...], made: tuple[int, ...]) -> None:
