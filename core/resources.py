@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+GPU_SHARE = 0.25
+"""Of nodes that hold a GPU only while they compute: enough of them at once to keep it busy."""
+
 
 class Gpu(StrEnum):
     """How much a node wants a GPU. ``preferred`` runs on a CPU worker where the cluster has no GPU, and says so."""
@@ -25,6 +28,13 @@ class Resources(BaseModel):
     memory_mb: int = Field(default=512, ge=0, description="Memory in MiB")
     gpu: Gpu = Field(default=Gpu.NONE, description="Whether the node wants a GPU")
     gpu_count: int = Field(default=1, ge=1, description="How many GPUs, where it gets any")
+    gpu_share: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="Share of its one GPU: nodes that ask for less than 1 run beside each other there, and take turns "
+        "to compute while the others load and store; 1 has it alone",
+    )
     gpu_memory_mb: int = Field(
         default=0, ge=0, description="GPU memory in MiB; 0 asks for none in particular"
     )
@@ -44,9 +54,10 @@ class Resources(BaseModel):
         if self.memory_mb:
             request["MEMORY_MB"] = float(self.memory_mb)
         if gpu and self.gpu is not Gpu.NONE:
-            request["GPU"] = float(self.gpu_count)
+            gpus = self.gpu_share if self.gpu_count == 1 else float(self.gpu_count)
+            request["GPU"] = gpus
             if self.gpu_memory_mb:
                 request["VRAM_MB"] = float(self.gpu_memory_mb)
             if self.accelerator:
-                request[f"ACCELERATOR:{self.accelerator}"] = float(self.gpu_count)
+                request[f"ACCELERATOR:{self.accelerator}"] = gpus
         return request | {name: float(amount) for name, amount in self.custom.items()}

@@ -3,8 +3,9 @@
 CPU workers declare neither CPU nor memory as Dask resources: those are per worker, so a node that asks for four
 cores or half the machine's memory could run nowhere on a laptop. Their threads bound the concurrency instead: as
 many as the worker's share of the cores, and one more where memory allows, so that a small node does not wait for
-the end of a long one. A GPU worker declares ``GPU`` (1), ``VRAM_MB`` and its model's ``ACCELERATOR:…`` names, which
-keep GPU nodes to one at a time on each GPU.
+the end of a long one. A GPU worker declares ``GPU`` (1), ``VRAM_MB`` and its model's ``ACCELERATOR:…`` names. A node
+that asks for a whole GPU has it alone; of those that ask for a share as many run at once as fit, so that pictures are
+decoded and encoded while the GPU computes others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..core.resources import GPU_SHARE
 from .gpus import GpuDevice
 
 GIB = 1 << 30
@@ -65,9 +67,15 @@ def _gpu_worker(number: int, gpu: GpuDevice) -> WorkerSpec:
     if gpu.memory_mb:
         resources["VRAM_MB"] = float(gpu.memory_mb)
     resources |= {f"ACCELERATOR:{name}": 1.0 for name in gpu.accelerators}
-    # Dask gives unrestricted (CPU) tasks to this worker too; two more threads keep one for the GPU's node.
+    # Dask gives unrestricted (CPU) tasks to this worker too; two more threads keep some for the GPU's nodes.
+    threads = round(1 / GPU_SHARE) + 2
     return WorkerSpec(
-        f"gpu-{number}", 3, "gpu", resources, {"CUDA_VISIBLE_DEVICES": gpu.uuid or gpu.device}, gpu.model
+        f"gpu-{number}",
+        threads,
+        "gpu",
+        resources,
+        {"CUDA_VISIBLE_DEVICES": gpu.uuid or gpu.device},
+        gpu.model,
     )
 
 

@@ -107,7 +107,8 @@ def _resources(resources: Resources) -> str:
     parts = [f"{resources.cpu_millis / 1000:g} CPU", f"{resources.memory_mb} MiB"]
     if resources.gpu is not Gpu.NONE:
         memory = f", {resources.gpu_memory_mb} MiB of it" if resources.gpu_memory_mb else ""
-        parts.append(f"GPU {resources.gpu}{memory}")
+        share = f", {resources.gpu_share:g} of one" if resources.gpu_share < 1 else ""
+        parts.append(f"GPU {resources.gpu}{share}{memory}")
     return ", ".join(parts)
 
 

@@ -12,7 +12,7 @@ from ..diagnostics import Diagnostic
 from ..explain import explain
 from .subject import Subject
 
-_NEED_GPU = ("gpu_memory_mb", "gpu_count", "accelerator")
+_NEED_GPU = ("gpu_memory_mb", "gpu_count", "gpu_share", "accelerator")
 
 
 def resources(subject: Subject) -> Iterator[Diagnostic]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...core.errors import Code, RealmError
 from ...core.references import FileRef, ImageRef
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ..image.models import ImageInput, file_effects
 from ..inference.catalogue import DEFAULT_EMBEDDER
 from ..sdk import Effects, node_type
@@ -71,7 +71,7 @@ class EmbedOutput(BaseModel):
 @node_type(
     "ai/embed",
     version="1.0.0",
-    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=1536),
+    resources=Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=1536),
     idempotent=True,
     timeout=600,
     effects=lambda parameters, input: Effects(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Code, RealmError
 from ...core.references import ImageRef, local_path
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ..image.models import ImageInput, ResolvedImage, file_effects, resolve_image
 from ..inference.models import ModelSpec, model_named
 from ..sdk import Effects, Once, node_type
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..imaging.raster import Raster
     from ..inference.enhancer import Enhanced, Request
 
-RESOURCES = Resources(gpu=Gpu.PREFERRED, memory_mb=2048, cpu_millis=1000)
+RESOURCES = Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=2048, cpu_millis=1000)
 
 PACE_AFTER = 20.0
 """Seconds of work after which the rest can be foretold."""
@@ -83,9 +83,7 @@ def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: Nod
         context.progress(0.02, f"decoding {source.size[0]}×{source.size[1]}")
         pixels, metadata = _pixels(turned(source.decode(), source.orientation), source.metadata)
         remarks = list(source.remarks)
-    started = monotonic()
     enhanced = _enhanced(pixels, request, parameters, context)
-    seconds = monotonic() - started
     context.check_canceled()
     remarks += chosen
     context.progress(0.92, f"encoding {size[0]}×{size[1]} {format.name}")
@@ -94,7 +92,7 @@ def image_enhance(parameters: EnhanceParameters, input: ImageInput, context: Nod
     path, more = _encoded(enhanced.pixels, resolved.name, format, metadata, parameters.quality, context)
     image = _stored(path, size, resolved, format, metadata, context)
     context.progress(1.0, "done")
-    return _output(image, format, enhanced, faces, seconds, parameters, context, [*remarks, *more])
+    return _output(image, format, enhanced, faces, parameters, context, [*remarks, *more])
 
 
 def _chosen(parameters: EnhanceParameters, context: NodeContext) -> tuple[ModelSpec, list[str]]:
@@ -220,10 +218,14 @@ def _enhanced(
 
 def _paced(context: NodeContext) -> Callable[[int, int], None]:
     """Reports progress, and gives up early what cannot end in time, instead of computing until the
-    timeout."""
+    timeout. Waiting for a turn at a GPU is no work."""
     started = monotonic()
 
     def progress(done: int, total: int) -> None:
+        nonlocal started
+        if done == 0:
+            started = monotonic()
+            return
         context.progress(0.05 + 0.85 * done / total, f"tile {done} of {total}")
         elapsed, left = monotonic() - started, context.remaining()
         needed = elapsed / done * (total - done)
@@ -282,7 +284,6 @@ def _output(
     format: Format,
     enhanced: Enhanced,
     faces: FacePlan,
-    seconds: float,
     parameters: EnhanceParameters,
     context: NodeContext,
     remarks: list[str],
@@ -309,7 +310,7 @@ def _output(
         denoise=_denoising(parameters, enhanced),
         tiles=work.tiles,
         tile=work.tile,
-        seconds=round(seconds, 3),
+        seconds=round(enhanced.seconds, 3),
         remarks=[*remarks, *work.notes],
     )
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import RealmError
 from ...core.references import ImageRef
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ..image.models import ImageInput, file_effects
 from ..inference.identity import THRESHOLD
 from ..sdk import Effects, node_type
@@ -85,7 +85,7 @@ class FacesOutput(BaseModel):
 @node_type(
     "ai/faces",
     version="1.0.0",
-    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=2048),
+    resources=Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=2048),
     idempotent=True,
     timeout=600,
     effects=lambda parameters, input: Effects(reads=file_effects(input), adds=["artifact", "db.media"]),

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.references import ImageRef
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ..context import NodeContext
 from ..image.models import ImageInput, file_effects
 from ..inference.catalogue import DEFAULT_EMBEDDER
@@ -49,7 +49,7 @@ def _effects(parameters: IndexParameters, input: ImageInput) -> Effects:
 @node_type(
     "ai/index",
     version="1.0.0",
-    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=2048),
+    resources=Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=2048),
     idempotent=True,
     side_effects=True,
     timeout=600,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import Code, RealmError
 from ...core.references import local_path
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ..inference.catalogue import DEFAULT_EMBEDDER
 from ..sdk import Effects, node_type
 from .embed import STAGE
@@ -90,7 +90,7 @@ class ReindexOutput(BaseModel):
 @node_type(
     "ai/reindex",
     version="1.0.0",
-    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=3072),
+    resources=Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=3072),
     idempotent=True,
     timeout=86_400,
     effects=lambda parameters, input: Effects(["db.media"], adds=["artifact", "db.media.vectors"]),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import Code, RealmError
 from ...core.references import ImageRef
-from ...core.resources import Gpu, Resources
+from ...core.resources import GPU_SHARE, Gpu, Resources
 from ...core.settings import Settings
 from ..image.models import ImageInput, file_effects
 from ..sdk import Effects, node_type
@@ -70,7 +70,7 @@ class SearchOutput(BaseModel):
 @node_type(
     "ai/search",
     version="1.0.0",
-    resources=Resources(gpu=Gpu.PREFERRED, memory_mb=2048),
+    resources=Resources(gpu=Gpu.PREFERRED, gpu_share=GPU_SHARE, memory_mb=2048),
     idempotent=True,
     timeout=300,
     # The library grows beside every search; none finds the picture it was asked with, so it reads nothing of its run.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from math import ceil
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,12 +20,13 @@ import numpy as np
 from ...core.errors import Code, RealmError
 from .models import ModelSpec, model_named
 from .tiles import MIN_OVERLAP, from_unit, full_scale, to_unit
+from .turns import turn
 
 if TYPE_CHECKING:
     from .face_restorer import FaceRequest, FacesDone
 
 Progress = Callable[[int, int], None]
-"""Called with the tiles done and the tiles in all."""
+"""Called with the tiles done and the tiles in all; first when the work begins, with none done."""
 
 Check = Callable[[], None]
 """Called between tiles; raises where the work should end."""
@@ -117,6 +119,8 @@ class Enhanced:
     identity: str
     degraded_reason: str | None
     work: Upscaled
+    seconds: float
+    """What the network took, without the wait for its device."""
     faces: FacesDone | None = None
 
     @property
@@ -230,11 +234,15 @@ def _enhance_with(
     if request.outscale is not None:
         request = replace(request, scale=ceil(request.outscale))
     colour, alpha = _split(image)
-    upscaler = open_upscaler(name, request)
-    work = upscaler.upscale(colour, progress, check)
-    faces = _restore_faces(colour, work, upscaler, request, check)
+    with turn(request.device, check):
+        began = monotonic()
+        upscaler = open_upscaler(name, request)
+        work = upscaler.upscale(colour, progress, check)
+        faces = _restore_faces(colour, work, upscaler, request, check)
+        seconds = monotonic() - began
     pixels = _join(work.pixels, alpha, image, upscaler.scale)
-    return Enhanced(_reduced(pixels, image, request.factor), name, upscaler.identity, None, work, faces)
+    pixels = _reduced(pixels, image, request.factor)
+    return Enhanced(pixels, name, upscaler.identity, None, work, seconds, faces)
 
 
 def _restore_faces(

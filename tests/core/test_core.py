@@ -155,6 +155,8 @@ class TestResources:
         wish = Resources(gpu=Gpu.PREFERRED, gpu_memory_mb=8, accelerator="nvidia-h100", custom={"X": 2})
         assert wish.dask(gpu=False) == {"CPU_MILLIS": 1000, "MEMORY_MB": 512, "X": 2}
         assert wish.dask(gpu=True)["ACCELERATOR:nvidia-h100"] == 1
+        assert wish.model_copy(update={"gpu_share": 0.25}).dask(gpu=True)["GPU"] == 0.25
+        assert wish.model_copy(update={"gpu_share": 0.25, "gpu_count": 2}).dask(gpu=True)["GPU"] == 2
         assert "GPU" not in Resources().dask(gpu=True)
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from mirror_realm.core.errors import Code, RealmError
-from mirror_realm.core.resources import Gpu, Resources
+from mirror_realm.core.resources import GPU_SHARE, Gpu, Resources
 from mirror_realm.core.settings import load_settings
 from mirror_realm.deployments import cluster as clusters
 from mirror_realm.deployments import cluster_process, gpus, processes, workers
@@ -284,6 +284,7 @@ def test_workers_follow_cores_memory_and_gpus():
     assert planned[0].environment == {"CUDA_VISIBLE_DEVICES": ""}
     assert planned[4].environment == {"CUDA_VISIBLE_DEVICES": H100.uuid}
     assert planned[4].resources["GPU"] == 1
+    assert planned[4].threads > 1 / GPU_SHARE, "one thread at least is left for what needs no GPU"
     assert planned[4].resources["VRAM_MB"] == 81559
     assert planned[5].resources["ACCELERATOR:nvidia-tesla-t4"] == 1
     assert workers.summarize(planned) == "4 CPU workers × 2 threads, GPU: NVIDIA H100 80GB HBM3, Tesla T4"

@@ -157,6 +157,7 @@ class _Guard:
     def __init__(self, network: Network, total: int, progress: Progress, check: Check) -> None:
         self._network, self._total, self._progress, self._check = network, total, progress, check
         self._done = 0
+        progress(0, total)
 
     def __call__(self, batch: Any) -> Any:
         torch = require_torch()

@@ -66,6 +66,7 @@ class TorchUpscaler:
         canvas = Canvas(plan, self.scale, 3, rgb.dtype, self._network.device)
         size = self._batch_size(plan)
         done = 0
+        progress(done, len(plan))
         while done < len(plan):
             check()
             group = plan.tiles[done : done + size]
