@@ -138,6 +138,7 @@ class DeduplicateOutput(BaseModel):
         description=f"Files that could not be compared, the first {MOST_FAILURES}"
     )
     failure_count: int
+    links: int = Field(description="Links to pictures or folders, which are not followed")
 
 
 def _effects(parameters: DeduplicateParameters, input: DeduplicateInput) -> Effects:
@@ -171,7 +172,7 @@ def media_deduplicate(
     from ..imaging.duplicates import group
     from .pictures import gathered
 
-    pictures, failures = gathered(parameters, input, context)
+    pictures, failures, links = gathered(parameters, input, context)
     context.progress(0.8, "comparing")
 
     def checkpoint(done: int) -> None:
@@ -201,6 +202,7 @@ def media_deduplicate(
         reclaimable_bytes=sum(g.reclaimable_bytes for g in reports),
         failures=failures[:MOST_FAILURES],
         failure_count=len(failures),
+        links=links,
     )
 
 

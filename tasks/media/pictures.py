@@ -64,18 +64,22 @@ class Picture:
 
 def gathered(
     parameters: DeduplicateParameters, input: DeduplicateInput, context: NodeContext
-) -> tuple[list[Picture], list[FailureReport]]:
-    """The pictures in the order of preference, and those that cannot be compared.
+) -> tuple[list[Picture], list[FailureReport], int]:
+    """The pictures in the order of preference, those that cannot be compared, and the number of links that were not
+    followed.
 
     Raises INVALID_ARGUMENT for no picture at all, OUT_OF_RANGE for more than ``max_files``, and what ends the whole
     attempt (cancelled, out of time).
     """
     from .deduplicate import FailureReport, Item
 
+    links: list[Path] = []
     items = [*input.items, *(Item(file=file) for file in input.files)]
     if parameters.folder is not None:
-        paths = files_in(context.folder(parameters.folder), recursive=parameters.recursive)
+        paths = files_in(context.folder(parameters.folder), links, recursive=parameters.recursive)
         items += [Item(file_path=str(path)) for path in _bounded(paths, parameters.max_files)]
+        if links:
+            context.logger.info("%d links are not followed, the first is %s", len(links), links[0])
     if not items:
         raise RealmError(
             Code.INVALID_ARGUMENT,
@@ -97,20 +101,29 @@ def gathered(
         item = items[index]
         named = item.file_path or next((r.name for r in (item.image, item.file) if r), "?")
         failures.append(FailureReport(name=named, code=record.code, message=record.message))
-    return sorted(pictures, key=_preference(parameters.keep)), failures
+    return sorted(pictures, key=_preference(parameters.keep)), failures, len(links)
 
 
-def files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """The picture files below ``folder`` by name, in a stable order; not hidden ones, links and a NAS's own."""
+def files_in(folder: Path, links: list[Path], *, recursive: bool) -> Iterator[Path]:
+    """The picture files below ``folder`` by name, in a stable order; not hidden ones and a NAS's own.
+
+    Links, to pictures or folders, are not followed but added to ``links``: a copy may be deleted, and must not be what
+    a link stands for.
+    """
     for base, folders, names in os.walk(folder):
         folders[:] = sorted(
             name
             for name in folders
             if recursive and not name.startswith(".") and name.lower() not in _NOT_PICTURES
         )
+        links += [path for name in folders if (path := Path(base, name)).is_symlink()]
         for name in sorted(names):
             path = Path(base, name)
-            if not name.startswith(".") and path.suffix.lower() in _SUFFIXES and not path.is_symlink():
+            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+                continue
+            if path.is_symlink():
+                links.append(path)
+            else:
                 yield path
 
 

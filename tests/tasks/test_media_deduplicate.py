@@ -82,6 +82,17 @@ def test_without_the_folders_in_it(library, context):
     assert set(names(output)) == {"lake.png"}
 
 
+def test_links_are_counted_and_not_followed(library, context):
+    before = run(media_deduplicate, context, {}, folder=str(library))
+    (library / "link.png").symlink_to(library / "lake.png")
+    (library / "elsewhere").symlink_to(library, target_is_directory=True)
+    (library / "a note.txt").symlink_to(library / "lake.png")
+    output = run(media_deduplicate, context, {}, folder=str(library))
+    assert names(output) == names(before)
+    assert (before.links, output.links) == (0, 2)
+    assert run(media_deduplicate, context, {}, folder=str(library), recursive=False).links == 1
+
+
 @pytest.mark.parametrize(
     ("keep", "keeper"), [("best", "a.png"), ("largest", "a.png"), ("oldest", "c.jpg"), ("newest", "b.jpg")]
 )
