@@ -7,7 +7,7 @@ done. The network's noise is the one in its weights, not a new draw, so that the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from ...core.errors import Code, RealmError
 from .catalogue import KnownModel
 from .compat import require_spandrel, require_torch, require_upstream
 from .face_alignment import SIDE, FaceMarks, alignment, cut, enlargement, paste
-from .face_parser import FaceParser, Parsing, open_parser
+from .face_parser import FaceParser, Parsing, not_finite, open_parser, straight_batch
 from .kept import Kept
 from .memory import ran_out
 from .networks import check_device, torch_dtype
@@ -28,6 +28,10 @@ MOST_PIXELS = 1.5
 """A face whose square has more than this times :data:`SIDE` pixels a side is left: the network would take detail."""
 FEWEST_PIXELS = 24
 """A square with fewer pixels a side holds nothing to restore: the network would make a face up."""
+MOST_FACES = 8
+"""Faces that go through the networks together on a GPU."""
+MOST_FACES_ON_A_CPU = 1
+"""On a CPU a batch takes as long as its faces one after the other, and more memory."""
 
 Find = Callable[[np.ndarray], Sequence[FaceMarks]]
 """The faces of an upright RGB picture of uint8."""
@@ -40,7 +44,8 @@ Mask = Literal["face", "square"]
 @dataclass(frozen=True, slots=True)
 class FaceRequest:
     """What is asked for: the network, its weights (``weights`` over the models folder), how to find faces, the share of
-    the restored face in the result, 0–1, and what says where in its square a face is; without that, all of it is."""
+    the restored face in the result, 0–1, and what says where in its square a face is; without that, all of it is.
+    ``progress`` is told how many of the faces that are to be restored are done, and how many these are."""
 
     model: KnownModel
     models_folder: Path
@@ -48,6 +53,7 @@ class FaceRequest:
     strength: float = 1.0
     weights: Path | None = None
     parsing: Parsing | None = None
+    progress: Callable[[int, int], None] = lambda done, total: None
 
     def file(self) -> Path:
         """The weights' file; DEPENDENCY_FAILURE or NOT_FOUND when there is none."""
@@ -85,17 +91,18 @@ class FaceRestorer:
     precision: str
     network: Any = field(repr=False)
 
-    def restore(self, face: np.ndarray) -> np.ndarray:
-        """A straight face (SIDE, SIDE, 3), float32 within 0–1, restored. DATA_CORRUPTED when the network gives
-        numbers that are not finite."""
+    def restore(self, faces: Sequence[np.ndarray]) -> list[np.ndarray | RealmError]:
+        """Straight faces (SIDE, SIDE, 3), float32 within 0–1, restored in one pass; DATA_CORRUPTED, not raised, in
+        place of each of which the network gives numbers that are not finite."""
         torch = require_torch()
         with torch.inference_mode():
-            batch = torch.from_numpy(face).permute(2, 0, 1)[None] * 2 - 1
-            batch = batch.to(self.device, torch_dtype(self.precision))
-            made = self.network(batch, return_rgb=False, randomize_noise=False)[0][0].float()
-            if not bool(torch.isfinite(made).all()):
-                raise RealmError(Code.DATA_CORRUPTED, f"{self.identity} gives numbers that are not finite")
-            return ((made.clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
+            batch = straight_batch(faces).to(self.device, torch_dtype(self.precision))
+            made = self.network(batch, return_rgb=False, randomize_noise=False)[0].float()
+            sound = torch.isfinite(made).flatten(1).all(dim=1).tolist()
+            pixels = ((made.clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+        return [
+            face if finite else not_finite(self.identity) for face, finite in zip(pixels, sound, strict=True)
+        ]
 
 
 _restorers: Kept[FaceRestorer] = Kept(limit=1)
@@ -114,25 +121,31 @@ def restore_faces(
 ) -> FacesDone:
     """Restore the faces of ``rgb`` (H, W, 3) in ``large``, which is the same picture ``scale`` times as large.
 
-    ``maker`` is one of :data:`MAKERS`. Raises what :func:`open_restorer` does, and only where there is a face.
+    ``maker`` is one of :data:`MAKERS`. Faces go through the networks in batches, of which memory holds one at a time;
+    ``check`` is called before each. Raises what :func:`open_restorer` does, and only where a face is to be restored.
     """
     faces = [(marks, alignment(marks.points)) for marks in request.find(_eight_bits(rgb))]
-    reasons = [_left(matrix) for _, matrix in faces]
-    restorer = parser = None
-    outcomes = []
-    for (marks, matrix), reason in zip(faces, reasons, strict=True):
-        status: Status = "left"
-        mask: Mask | None = None
-        if reason is None:
-            check()
-            restorer = restorer or open_restorer(request, maker, device, precision)
-            parser = parser or (open_parser(request.parsing, device) if request.parsing else None)
-            reason, mask = _restored(rgb, large, scale, matrix, restorer, parser, request.strength)
-            status = "failed" if reason else "restored"
-        outcomes.append(FaceOutcome(marks.box, marks.confidence, status, reason, mask))
-    return FacesDone(
-        tuple(outcomes), restorer.identity if restorer else None, parser.identity if parser else None
-    )
+    ends = [_End("left", _left(matrix)) for _, matrix in faces]
+    waiting = [place for place, end in enumerate(ends) if end.reason is None]
+    networks = None
+    if waiting:
+        check()
+        networks = _Networks.opened(request, maker, device, precision)
+        results = _restored(rgb, [faces[place][1] for place in waiting], networks, check)
+        for done, (place, result) in enumerate(zip(waiting, results, strict=True), 1):
+            if isinstance(result, str):
+                ends[place] = _End("failed", result)
+            else:
+                face, mask = result
+                paste(large, face, faces[place][1], scale, request.strength, mask)
+                ends[place] = _End("restored", None, "square" if mask is None else "face")
+            request.progress(done, len(waiting))
+    outcomes = [
+        FaceOutcome(marks.box, marks.confidence, end.status, end.reason, end.mask)
+        for (marks, _), end in zip(faces, ends, strict=True)
+    ]
+    used = networks.identities() if networks else (None, None)
+    return FacesDone(tuple(outcomes), *used)
 
 
 def _left(matrix: np.ndarray) -> str | None:
@@ -143,27 +156,71 @@ def _left(matrix: np.ndarray) -> str | None:
     return f"it is too small ({side:.0f} pixels a side)" if side < FEWEST_PIXELS else None
 
 
+_Result = tuple[np.ndarray, np.ndarray | None] | str
+"""A restored face and its mask, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How it ends with a face; one that is left for no reason still waits."""
+
+    status: Status
+    reason: str | None
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """What restores faces, and what says where they are in their squares."""
+
+    restorer: FaceRestorer
+    parser: FaceParser | None
+
+    @classmethod
+    def opened(cls, request: FaceRequest, maker: str, device: str, precision: str) -> _Networks:
+        restorer = open_restorer(request, maker, device, precision)
+        return cls(restorer, open_parser(request.parsing, device) if request.parsing else None)
+
+    def identities(self) -> tuple[str, str | None]:
+        return self.restorer.identity, self.parser.identity if self.parser else None
+
+    def made(self, rgb: np.ndarray, matrices: Sequence[np.ndarray]) -> list[_Result] | None:
+        """Each face cut and restored, with its mask, or why it was not; ``None`` when memory ran out."""
+        try:
+            restored = self.restorer.restore([cut(rgb, matrix) for matrix in matrices])
+            faces = [one for one in restored if not isinstance(one, RealmError)]
+            masks = iter(self.parser.masks(faces) if self.parser and faces else [None] * len(faces))
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            return None
+        return [_with_mask(one, masks) for one in restored]
+
+
 def _restored(
-    rgb: np.ndarray,
-    large: np.ndarray,
-    scale: int,
-    matrix: np.ndarray,
-    restorer: FaceRestorer,
-    parser: FaceParser | None,
-    strength: float,
-) -> tuple[str | None, Mask | None]:
-    """Restore one face in ``large``; the reason where that failed, and then nothing is changed, and what it covers."""
-    try:
-        made = restorer.restore(cut(rgb, matrix))
-        mask = parser.mask(made) if parser else None
-    except RealmError as error:
-        return error.record.message, None
-    except (RuntimeError, MemoryError) as error:
-        if not ran_out(error):
-            raise
-        return f"memory ran out on {restorer.device}", None
-    paste(large, made, matrix, scale, strength, mask)
-    return None, "square" if mask is None else "face"
+    rgb: np.ndarray, matrices: Sequence[np.ndarray], networks: _Networks, check: Callable[[], None]
+) -> Iterator[_Result]:
+    """What becomes of each face in turn, in batches, which are smaller where memory runs out."""
+    device = networks.restorer.device
+    at_once = MOST_FACES_ON_A_CPU if device == "cpu" else MOST_FACES
+    done = 0
+    while done < len(matrices):
+        check()
+        batch = matrices[done : done + at_once]
+        made = networks.made(rgb, batch)
+        if made is None and len(batch) > 1:
+            at_once = len(batch) // 2
+            continue
+        yield from made or [f"memory ran out on {device}"]
+        done += len(batch)
+
+
+def _with_mask(restored: np.ndarray | RealmError, masks: Iterator[np.ndarray | RealmError | None]) -> _Result:
+    """A face and the next mask; of what failed, the reason."""
+    if isinstance(restored, RealmError):
+        return restored.record.message
+    mask = next(masks)
+    return mask.record.message if isinstance(mask, RealmError) else (restored, mask)
 
 
 def _eight_bits(rgb: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def test_the_mask_is_the_known_parsing_softened_as_facexlib_does(folder):
     rng = np.random.default_rng(5)
     rough = rng.uniform(0, 1, (8, 8, 3)).astype(np.float32)
     face = cv2.resize(rough, (512, 512), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    mask = open_parser(known(folder)).mask(face)
+    (mask,) = open_parser(known(folder)).masks([face])
     wanted = parsed(face).astype(np.float32)
     assert 0.1 < wanted.mean() < 0.9
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_the_mask_is_the_known_parsing_softened_as_facexlib_does(folder):
 
 
 def test_where_no_face_is_seen_there_is_no_mask(folder):
-    assert open_parser(known(folder)).mask(np.full((512, 512, 3), 0.3, np.float32)) is None
+    assert open_parser(known(folder)).masks([np.full((512, 512, 3), 0.3, np.float32)]) == [None]
 
 
 def test_hat_neck_and_clothes_are_no_face_and_hair_is():

@@ -128,7 +128,7 @@ def test_five_points_are_met_in_the_least_squares_sense():
 @pytest.mark.parametrize("maker", ["spandrel", "gfpgan"])
 def test_the_network_gives_its_known_answer(files, maker):
     straight = waves(512, 512, 60).astype(np.float32) / 255
-    made = open_restorer(asked(files["tint"]), maker, "cpu", "fp32").restore(straight)
+    made = open_restorer(asked(files["tint"]), maker, "cpu", "fp32").restore([straight])[0]
     assert np.abs(made - halved(straight, TINT)).max() < 1e-5
 
 
@@ -138,7 +138,8 @@ def test_both_makers_give_the_same_pixels_for_random_weights(tmp_path):
     path = save(tensors, tmp_path / "random.safetensors")
     straight = waves(512, 512).astype(np.float32) / 255
     made = [
-        open_restorer(asked(path), maker, "cpu", "fp32").restore(straight) for maker in face_restorer.MAKERS
+        open_restorer(asked(path), maker, "cpu", "fp32").restore([straight])[0]
+        for maker in face_restorer.MAKERS
     ]
     assert made[0].std() > 0.05
     assert np.abs(made[0] - made[1]).max() < 1e-5
@@ -159,7 +160,7 @@ def test_fp16_is_taken_for_bf16(files):
     network = open_restorer(asked(files["plain"]), "spandrel", "cpu", "fp16")
     assert (network.precision, network.network.conv_body_first.weight.dtype) == ("bf16", torch.bfloat16)
     straight = waves(512, 512, 60).astype(np.float32) / 255
-    assert np.abs(network.restore(straight) - halved(straight)).mean() < 0.02
+    assert np.abs(network.restore([straight])[0] - halved(straight)).mean() < 0.02
 
 
 @pytest.mark.parametrize("maker", ["spandrel", "gfpgan"])
