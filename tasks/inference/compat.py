@@ -54,7 +54,10 @@ def require_installed() -> None:
 
 
 def require_torch() -> ModuleType:
-    """The ``torch`` module; raises as :func:`require_installed`."""
+    """The ``torch`` module; raises as :func:`require_installed` where it was never imported. Costs nothing after that:
+    it is asked for in every pass."""
+    if (torch := sys.modules.get("torch")) is not None:
+        return torch
     require_installed()
     return importlib.import_module("torch")
 
