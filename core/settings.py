@@ -44,6 +44,14 @@ class Settings(BaseModel):
     models_download: bool = Field(
         default=False, description="Whether nodes may fetch missing model weights from their publishers"
     )
+    models_memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description="MiB of each device in which a process keeps models; 0 decides by the device",
+    )
+    models_idle: float = Field(
+        default=600.0, ge=0, description="Seconds after which a model that nobody used is let go; 0: never"
+    )
     dask_scheduler: str | None = Field(
         default=None, description="Address of a Dask scheduler; default a local cluster"
     )

@@ -24,6 +24,7 @@ from ...core.errors import FINAL, Code, RealmError
 from .catalogue import KnownModel
 from .compat import INSTALL, ensure_torchvision, require_torch
 from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 from .networks import check_device
 from .weights import check_file, read_tensors
 
@@ -104,7 +105,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / lengths).astype(np.float32)
 
 
-embedders: Kept[Embedder] = Kept(limit=2)
+embedders: KeptModels[Embedder] = KeptModels(lambda embedder: module_bytes(embedder.module))
 """The process's embedders."""
 
 _digests: Kept[str] = Kept(limit=16)
@@ -134,7 +135,12 @@ def open_embedder(model: KnownModel, weights: Path, device: str = "cpu") -> Embe
     identity = identity_of(model, weights)
     open_clip = require_open_clip()
     check_device(device)
-    return embedders.get((identity, device), lambda: _load(open_clip, model, weights, device, identity))
+    return embedders.get(
+        (identity, device),
+        lambda: _load(open_clip, model, weights, device, identity),
+        device,
+        weights.stat().st_size,
+    )
 
 
 def require_open_clip() -> ModuleType:

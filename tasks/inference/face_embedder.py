@@ -18,7 +18,7 @@ from .compat import require_torch
 from .embedder import identity_of, unit
 from .face_alignment import Point, alignment
 from .facexlib_networks import load_network, require_facexlib
-from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 from .pyramid import halves, laid
 
 SIDE = 112
@@ -74,7 +74,7 @@ def prepare(faces: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(((faces[..., ::-1].astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2))
 
 
-_embedders: Kept[FaceEmbedder] = Kept(limit=1)
+_embedders: KeptModels[FaceEmbedder] = KeptModels(lambda embedder: module_bytes(embedder.network))
 
 
 def open_face_embedder(model: KnownModel, weights: Path, device: str = "cpu") -> FaceEmbedder:
@@ -93,4 +93,4 @@ def open_face_embedder(model: KnownModel, weights: Path, device: str = "cpu") ->
         )
         return FaceEmbedder(identity, int(model.capabilities["dimension"]), device, network)
 
-    return _embedders.get((str(weights), identity, device), load)
+    return _embedders.get((str(weights), identity, device), load, device, weights.stat().st_size)

@@ -19,7 +19,7 @@ from .catalogue import KnownModel
 from .compat import require_torch
 from .embedder import identity_of
 from .facexlib_networks import load_network, require_facexlib
-from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 
 AROUND = (0, 14, 16, 17, 18)
 """The classes of CelebAMask-HQ that are not the face: background, hat, necklace, neck, clothes."""
@@ -84,7 +84,7 @@ def not_finite(identity: str) -> RealmError:
     return RealmError(Code.DATA_CORRUPTED, f"{identity} gives numbers that are not finite")
 
 
-_parsers: Kept[FaceParser] = Kept(limit=1)
+_parsers: KeptModels[FaceParser] = KeptModels(lambda parser: module_bytes(parser.network))
 
 
 def open_parser(parsing: Parsing, device: str = "cpu") -> FaceParser:
@@ -100,4 +100,4 @@ def open_parser(parsing: Parsing, device: str = "cpu") -> FaceParser:
         )
         return FaceParser(identity, device, network)
 
-    return _parsers.get((str(weights), identity, device), load)
+    return _parsers.get((str(weights), identity, device), load, device, weights.stat().st_size)

@@ -19,7 +19,7 @@ from .catalogue import KnownModel
 from .compat import require_spandrel, require_torch, require_upstream
 from .face_alignment import SIDE, FaceMarks, alignment, cut, enlargement, paste
 from .face_parser import FaceParser, Parsing, not_finite, open_parser, straight_batch
-from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 from .memory import ran_out
 from .networks import check_device, torch_dtype
 from .weights import check_file, find_weights, read_tensors
@@ -105,7 +105,7 @@ class FaceRestorer:
         ]
 
 
-_restorers: Kept[FaceRestorer] = Kept(limit=1)
+_restorers: KeptModels[FaceRestorer] = KeptModels(lambda restorer: module_bytes(restorer.network))
 
 
 def restore_faces(
@@ -254,7 +254,7 @@ def open_restorer(request: FaceRequest, maker: str, device: str, precision: str)
             network.to(device=device, dtype=torch_dtype(kind)),
         )
 
-    return _restorers.get(key, load)
+    return _restorers.get(key, load, device, path.stat().st_size // (2 if half else 1))
 
 
 def _by_spandrel() -> Any:

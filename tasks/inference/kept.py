@@ -1,4 +1,4 @@
-"""What takes seconds to load and should cost nothing to use again."""
+"""What takes a while to make and should cost nothing to use again. Models are :mod:`.kept_models`'s."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ import numpy as np
 from ...core.errors import Code, RealmError
 from .catalogue import KnownModel
 from .face_alignment import alignment, enlargement
-from .kept import Kept
+from .kept_models import KeptModels
 from .pyramid import Levels, halves, laid, level_for
 from .retinaface import Found
 from .weights import check_file
@@ -173,7 +173,9 @@ class Mtcnn:
         return tuple(network.forward(OUTPUTS[file]))
 
 
-_detectors: Kept[Mtcnn] = Kept(limit=1)
+_detectors: KeptModels[Mtcnn] = KeptModels(
+    lambda detector: sum(file.stat().st_size for file in detector.files.values())
+)
 
 
 def open_mtcnn(model: KnownModel, files: Sequence[Path]) -> Mtcnn:
@@ -187,7 +189,7 @@ def open_mtcnn(model: KnownModel, files: Sequence[Path]) -> Mtcnn:
             check_file(file, source.sha256)
         return Mtcnn(model.name, {file.name: file for file in files})
 
-    return _detectors.get(key, load)
+    return _detectors.get(key, load, "cpu", sum(stat.st_size for stat in stats))
 
 
 def brightened(rgb: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.errors import Code, RealmError
 from .compat import require_torch
-from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 from .models import ModelSpec
 from .weights import Build, build_spandrel, check_file, find_weights, mix, read_tensors
 
@@ -55,12 +55,8 @@ class NetworkSource:
     build: Build = build_spandrel
 
 
-class NetworkCache(Kept[Network]):
-    """Networks by (weights, device, precision)."""
-
-
-networks = NetworkCache()
-"""The process's cache."""
+networks: KeptModels[Network] = KeptModels(lambda network: module_bytes(network.module))
+"""The process's networks, by weights, device and precision."""
 
 
 def network(source: NetworkSource, device: str, precision: str) -> Network:
@@ -104,7 +100,8 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
             denoise=share,
         )
 
-    return networks.get(key, load)
+    # Weights are published in fp32.
+    return networks.get(key, load, device, path.stat().st_size * BYTES[precision] // BYTES["fp32"])
 
 
 def _built_by(model: ModelSpec, path: Path) -> Any:

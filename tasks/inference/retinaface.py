@@ -11,7 +11,7 @@ import numpy as np
 from .catalogue import KnownModel
 from .compat import require_torch
 from .facexlib_networks import load_network, require_facexlib
-from .kept import Kept
+from .kept_models import KeptModels, module_bytes
 
 LEAST_CONFIDENCE = 0.8
 """What upstream takes for a face."""
@@ -52,7 +52,7 @@ class RetinaFace:
         return sorted(found, key=lambda face: (-face.confidence, face.x, face.y))
 
 
-_detectors: Kept[RetinaFace] = Kept(limit=2)
+_detectors: KeptModels[RetinaFace] = KeptModels(lambda detector: module_bytes(detector.network))
 
 
 def open_retinaface(model: KnownModel, weights: Path, device: str = "cpu") -> RetinaFace:
@@ -62,7 +62,7 @@ def open_retinaface(model: KnownModel, weights: Path, device: str = "cpu") -> Re
     """
     stat = weights.stat()
     key = (model.name, str(weights), stat.st_size, stat.st_mtime_ns, device)
-    return _detectors.get(key, lambda: _load(model, weights, device))
+    return _detectors.get(key, lambda: _load(model, weights, device), device, stat.st_size)
 
 
 def _load(model: KnownModel, weights: Path, device: str) -> RetinaFace:

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from mirror_realm.core.errors import Code, RealmError
+from mirror_realm.core.settings import settings
 from mirror_realm.tasks.inference.backends import torch_sr
 from mirror_realm.tasks.inference.enhancer import Request, enhance
+from mirror_realm.tasks.inference.kept_models import module_bytes
 from mirror_realm.tasks.inference.ladder import steps
 from mirror_realm.tasks.inference.memory import choose_tile
 from mirror_realm.tasks.inference.models import model_named
-from mirror_realm.tasks.inference.networks import BYTES, Network, NetworkCache, networks
+from mirror_realm.tasks.inference.networks import BYTES, networks
 from tests.networks import compact_x4, nearest_x4, repeated, save
 from tests.tasks import enhancing
 from tests.tasks.enhancing import difference, picture, run
@@ -211,6 +213,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np, torch
 from mirror_realm.tasks.inference.enhancer import Request, enhance
+from mirror_realm.tasks.inference.kept_models import module_bytes
 from mirror_realm.tasks.inference.ladder import steps
 from mirror_realm.tasks.inference.memory import choose_tile
 from mirror_realm.tasks.inference.models import model_named
@@ -250,21 +253,18 @@ def test_the_tile_follows_picture_and_memory(height, width, pixels, largest, til
 # -- the cache --------------------------------------------------------------------------------------------
 
 
-def test_networks_are_loaded_once_and_the_least_recently_used_goes(files, tmp_path):
+def test_networks_are_loaded_once_and_the_least_recently_used_goes(files, monkeypatch):
     run(picture(8, 8), files["nearest"])
-    kept = next(iter(networks._kept.values()))
+    kept = networks.models()
     run(picture(8, 8), files["nearest"])
+    assert networks.models() == kept
+    assert len(kept) == 1
+    monkeypatch.setenv("MIRROR_REALM_MODELS_MEMORY_MB", "1")
+    settings.cache_clear()
+    assert module_bytes(kept[0].module) > 2**19
+    run(picture(8, 8), files["random"])
+    assert [network.identity for network in networks.models()] != [kept[0].identity]
     assert len(networks) == 1
-    assert next(iter(networks._kept.values())) is kept
-    cache = NetworkCache(limit=2)
-    loads = []
-
-    def get(key):
-        return cache.get((key,), lambda: loads.append(key) or Network(key, "", None, 4, "cpu", "fp32"))
-
-    for key in "aabacab":
-        assert get(key).identity == key
-    assert loads == ["a", "b", "c", "b"]
 
 
 def test_a_file_that_changed_is_another_network(tmp_path):
