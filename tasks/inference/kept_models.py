@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from .memory_budget import budget, empty_gpu_caches, limits, trim_heap
+from .memory_budget import budget, empty_gpu_cache, limits, trim_heap
 
 T = TypeVar("T")
 Place = tuple["KeptModels[Any]", tuple[Any, ...]]
@@ -187,7 +187,7 @@ class Shelf:
                 (place, kept.device, kept.size) for place, kept in self._kept.items() if kept.used <= before
             ]
             out = [self._out(place) for place, _, _ in unused]
-        _let_go(out)
+        _let_go(out, collect=True)
         gone = False
         with self._lock:
             for place, device, size in unused:
@@ -200,12 +200,16 @@ class Shelf:
             trim_heap()
 
 
-def _let_go(out: list[_Kept]) -> None:
-    """Drop what was put out; must be called without the lock, since whatever a model holds ends here."""
-    if devices := {kept.device for kept in out}:
-        out.clear()
-        gc.collect()  # a compiled network holds itself
-        empty_gpu_caches(devices)
+def _let_go(out: list[_Kept], *, collect: bool = False) -> None:
+    """Drop what was put out; must be called without the lock, since whatever a model holds ends here. Compiled networks
+    hold themselves: where each byte counts, they are collected at once."""
+    on_gpu = any(kept.device != "cpu" for kept in out)
+    collect = on_gpu or (collect and bool(out))
+    out.clear()
+    if collect:
+        gc.collect()
+    if on_gpu:
+        empty_gpu_cache()
 
 
 shelf = Shelf()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +93,9 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def empty_gpu_caches(devices: Collection[str]) -> None:
-    """Where a model left a GPU, give what torch holds back there to the driver, for other processes to take."""
-    if any(device != "cpu" for device in devices):
-        require_torch().cuda.empty_cache()
+def empty_gpu_cache() -> None:
+    """Give what torch holds back of GPUs to the driver, for other processes to take."""
+    require_torch().cuda.empty_cache()
 
 
 def trim_heap() -> None:
