@@ -182,9 +182,14 @@ class Journal:
             if step is not None:
                 self.store.sagas.register(step)
 
-    async def record(self, instance_id: str, nodes: Sequence[DecidedNode]) -> None:
-        """Nodes that were decided elsewhere, all at once."""
-        await self.call(record, self.store, instance_id, nodes, now(), epoch=self.epoch)
+    async def record(
+        self,
+        instance_id: str,
+        nodes: Sequence[DecidedNode],
+        beside: Callable[[Store], None] | None = None,
+    ) -> None:
+        """Nodes that were decided elsewhere, all at once, and what is to be written ``beside`` them."""
+        await self.call(record, self.store, instance_id, nodes, now(), beside, epoch=self.epoch)
 
     async def skip(
         self, instance_id: str, node_id: str, node_type: str, reason: str, iteration: str = ""
@@ -221,13 +226,22 @@ class Journal:
 
 
 def record(
-    store: Store, instance_id: str, nodes: Sequence[DecidedNode], at: datetime, *, epoch: int | None = None
+    store: Store,
+    instance_id: str,
+    nodes: Sequence[DecidedNode],
+    at: datetime,
+    beside: Callable[[Store], None] | None = None,
+    *,
+    epoch: int | None = None,
 ) -> None:
     """See :meth:`Journal.record`. Repeating the very same call changes nothing."""
     with store.transaction():
-        for execution_id, node in store.decided.record(instance_id, nodes, at, epoch=epoch):
+        written = store.decided.record(instance_id, nodes, at, epoch=epoch)
+        for execution_id, node in written:
             if node.files:
                 store.artifacts.record(instance_id, execution_id, node.files)
+        if written and beside is not None:
+            beside(store)
 
 
 def close_open(store: Store, instance_id: str, reason: str, *, epoch: int | None = None) -> None:

@@ -6,21 +6,26 @@ an archived object. So a third party's media node is recorded like ours, without
 
 A scope inside the run (an item of a foreach, a branch, a round) is recorded when it is over, since nothing of it is
 kept then; the run itself at its end. What an inner scope learned about a picture stands in the rows that it wrote; an
-outer scope does not know it any more.
+outer scope does not know it any more. Items that came home in a batch are recorded with it, in one transaction with
+their nodes.
 """
 
 from __future__ import annotations
 
 import logging
 import mimetypes
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import NO_VERDICTS, ErrorRecord
 from ..core.status import NodeStatus
+from .results import CACHED
 
 if TYPE_CHECKING:
-    from ..store import MediaFile, Store
+    from ..store import DecidedNode, MediaFile, Store
+    from .declarations import Node
     from .run import Run
     from .scope import Handle, Scope
 
@@ -36,6 +41,53 @@ ANALYSIS = (
 """Fields of an output that are the analysis of its image."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node that is over, as far as the library is concerned. ``fresh``: it did something in this life that no other
+    scope records; ``reused``: its output is one that was made before."""
+
+    type: str
+    parameters: Mapping[str, Any]
+    priority: float
+    output: Any
+    done: bool
+    error: ErrorRecord | None = None
+    worker: str | None = None
+    attempts: int = 1
+    fresh: bool = True
+    reused: bool = False
+
+    @classmethod
+    def of(cls, handle: Handle) -> Step:
+        """A node of the run. A construct's own output is made of those inside it, whose steps were recorded there."""
+        node = handle.node
+        return cls(
+            type=node.type,
+            parameters=node.parameters,
+            priority=node.priority,
+            output=handle.output,
+            done=handle.status is NodeStatus.COMPLETED,
+            error=handle.error,
+            worker=handle.worker,
+            attempts=handle.attempts,
+            fresh=not (handle.restored or handle.parts),
+            reused=handle.reused,
+        )
+
+    @classmethod
+    def decided(cls, node: Node, row: DecidedNode) -> Step:
+        """A node that a worker went through, and its row."""
+        return cls(
+            type=node.type,
+            parameters=node.parameters,
+            priority=node.priority,
+            output=row.output,
+            done=row.status is NodeStatus.COMPLETED,
+            worker=row.worker,
+            reused=CACHED in (row.notes or {}),
+        )
+
+
 @dataclass
 class Facts:
     """What the outputs of one run say about one original file."""
@@ -44,7 +96,11 @@ class Facts:
     exif: Mapping[str, Any]
     analysis: dict[str, Any] = field(default_factory=dict)
     archived: list[Mapping[str, Any]] = field(default_factory=list)
-    steps: list[Handle] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+
+Found = Mapping[str, Facts]
+"""Facts by the sha256 of the original."""
 
 
 class Library:
@@ -59,43 +115,84 @@ class Library:
     async def note(self, scope: Scope, *, failed: bool) -> None:
         """Write the rows of a scope that is over. Rows are a view of the outputs, which may be anybody's: a fault here
         is logged, and decides nothing."""
-        own, around = list(scope.handles.values()), _around(scope)
-        try:
-            # Of a round of an earlier life everything is there, and thousands of them must not take a while.
-            if scope.parent is not None and all(handle.restored for handle in own):
-                self._show(gather(own, around))
-                return
-            found = gather(own, around)
-            if not found:
-                return
+        handles = list(scope.handles.values())
+        with self._harmless():
+            found = gather(list(map(Step.of, handles)), _around(scope))
             self._show(found)
-            self._archived |= {sha256 for sha256, facts in found.items() if facts.archived}
+            # Of a round of an earlier life everything is there, and thousands of them must not take a while.
+            if scope.parent is None or not all(handle.restored for handle in handles):
+                await self._write(found, failed=failed)
+
+    async def note_batch(
+        self, scope: Scope, items: Sequence[Sequence[Step]], nodes: Sequence[DecidedNode], *, failed: bool
+    ) -> None:
+        """Journal what a batch decided in items of ``scope``, and with it, in one transaction, write the rows of each
+        item. Where these cannot be written, the nodes are journaled without."""
+        journal, instance_id = self._run.env.journal, self._run.instance_id
+        found: list[Found] = []
+        around = [*_around(scope), *_outputs(scope)]
+        for steps in items:
+            with self._harmless():
+                found += [facts] if (facts := gather(steps, around)) else []
+        for facts in found:
+            self._show(facts)
+
+        def rows(store: Store) -> None:
+            for facts in found:
+                record(store, instance_id, facts, failed=failed, archived=self._archived)
+
+        try:
+            await journal.record(instance_id, nodes, rows if found else None)
+            return
+        except NO_VERDICTS:
+            raise
+        except Exception:
+            if not found:
+                raise
+            log.exception("a batch of instance %s is journaled without the media library's rows", instance_id)
+        await journal.record(instance_id, nodes)
+        for facts in found:
+            with self._harmless():
+                await self._write(facts, failed=failed)
+
+    async def _write(self, found: Found, *, failed: bool) -> None:
+        if found:
             journal = self._run.env.journal
             await journal.call(
                 record, journal.store, self._run.instance_id, found, failed=failed, archived=self._archived
             )
+
+    def _show(self, found: Found) -> None:
+        """Remember the pictures, and which of them were archived: they stay so."""
+        self._archived |= {sha256 for sha256, facts in found.items() if facts.archived}
+        for sha256 in found:
+            if len(self.pictures) < MOST_PICTURES:
+                self.pictures[sha256] = None
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Log a fault inside the block, which then ends there."""
+        try:
+            yield
         except Exception:
             log.exception(
                 "the media library's rows of instance %s could not be written", self._run.instance_id
             )
 
-    def _show(self, found: Mapping[str, Facts]) -> None:
-        for sha256 in found:
-            if len(self.pictures) < MOST_PICTURES:
-                self.pictures[sha256] = None
+
+def _around(scope: Scope) -> list[Any]:
+    """The outputs of the nodes of the scopes around, those of the outermost first."""
+    return [] if scope.parent is None else [*_around(scope.parent), *_outputs(scope.parent)]
 
 
-def _around(scope: Scope) -> list[Handle]:
-    """The nodes of the scopes around, the outermost first."""
-    if scope.parent is None:
-        return []
-    return [*_around(scope.parent), *scope.parent.handles.values()]
+def _outputs(scope: Scope) -> list[Any]:
+    return [handle.output for handle in scope.handles.values()]
 
 
 def record(
     store: Store,
     instance_id: str,
-    found: Mapping[str, Facts],
+    found: Found,
     *,
     failed: bool,
     archived: Collection[str] = (),
@@ -114,47 +211,53 @@ def record(
             store.media.add_tags(original.id, _tags(facts.analysis))
 
 
-def gather(handles: Sequence[Handle], around: Sequence[Handle] = ()) -> dict[str, Facts]:
-    """The facts by the sha256 of the original, of originals that ``handles`` found or worked on. Outputs come in
-    topological order: the original before what follows. Nodes ``around`` tell about originals, and what is known of
-    them; their steps and objects are recorded with them.
-
-    A construct's own output is made of those of the nodes inside it, whose steps were recorded when they ended.
+def gather(steps: Sequence[Step], around: Sequence[Any] = ()) -> dict[str, Facts]:
+    """The facts by the sha256 of the original, of originals that ``steps`` found or worked on. Outputs come in
+    topological order: the original before what follows. Those ``around`` tell about originals, and what is known of
+    them; their nodes' steps and objects are recorded with them.
     """
-    own = [handle for handle in handles if isinstance(handle.output, dict)]
-    seen = [*(handle for handle in around if isinstance(handle.output, dict)), *own]
+    own = [step for step in steps if isinstance(step.output, dict)]
+    outer = [output for output in around if isinstance(output, dict)]
     originals: dict[str, Facts] = {}
     touched: dict[str, Facts] = {}
-    for handle in seen:
-        original = handle.output.get("original")
-        if isinstance(original, Mapping) and isinstance(original.get("sha256"), str) and original.get("name"):
-            facts = originals.setdefault(original["sha256"], Facts(original, handle.output.get("exif") or {}))
-            if handle in own:
-                touched[original["sha256"]] = facts
-    for handle in seen:
-        image = handle.output.get("image")
-        sha256 = str(image.get("source_sha256")) if isinstance(image, Mapping) else ""
-        facts = originals.get(sha256)
-        if facts is None:
+    for output in outer:
+        _find(originals, output)
+    for step in own:
+        if (sha256 := _find(originals, step.output)) is not None:
+            touched[sha256] = originals[sha256]
+    for output in outer:
+        _learn(originals, output)
+    for step in own:
+        sha256 = _learn(originals, step.output)
+        if sha256 is None or not step.fresh:
             continue
-        facts.analysis |= {
-            name: handle.output[name] for name in ANALYSIS if handle.output.get(name) is not None
-        }
-        if handle not in own or handle.restored or handle.parts:
-            continue
-        touched[sha256] = facts
-        if not handle.reused:
-            facts.steps.append(handle)
-        if handle.output.get("uri") and handle.output.get("key"):
-            facts.archived.append(handle.output)
+        facts = touched[sha256] = originals[sha256]
+        if not step.reused:
+            facts.steps.append(step)
+        if step.output.get("uri") and step.output.get("key"):
+            facts.archived.append(step.output)
     return touched
 
 
-def speaks(output: Any) -> bool:
-    """Whether an output may be of something that the library records."""
-    return isinstance(output, Mapping) and any(
-        isinstance(output.get(name), Mapping) for name in ("original", "image")
-    )
+def _find(originals: dict[str, Facts], output: Mapping[str, Any]) -> str | None:
+    """The sha256 of the original that an output found."""
+    original = output.get("original")
+    if not (
+        isinstance(original, Mapping) and isinstance(original.get("sha256"), str) and original.get("name")
+    ):
+        return None
+    originals.setdefault(original["sha256"], Facts(original, output.get("exif") or {}))
+    return original["sha256"]
+
+
+def _learn(originals: Mapping[str, Facts], output: Mapping[str, Any]) -> str | None:
+    """The sha256 of the original of the picture that an output passes on, whose analysis then has what it tells."""
+    image = output.get("image")
+    sha256 = str(image.get("source_sha256")) if isinstance(image, Mapping) else ""
+    if (facts := originals.get(sha256)) is None:
+        return None
+    facts.analysis |= {name: output[name] for name in ANALYSIS if output.get(name) is not None}
+    return sha256
 
 
 def _original(store: Store, instance_id: str, facts: Facts) -> MediaFile:
@@ -196,21 +299,20 @@ def _processed(
     )
 
 
-def _step(store: Store, original: MediaFile, step: Handle) -> None:
+def _step(store: Store, original: MediaFile, step: Step) -> None:
     image = step.output.get("image") or {}
     task = store.media.begin_task(
         original.id,
-        step.node.type,
-        step.node.parameters,
-        priority=round(step.node.priority),
+        step.type,
+        step.parameters,
+        priority=round(step.priority),
         worker_id=step.worker or None,
         input_path=original.path,
         retry_count=max(0, step.attempts - 1),
     )
-    done = step.status is NodeStatus.COMPLETED
     store.media.finish_task(
         task.id,
-        status="completed" if done else "failed",
+        status="completed" if step.done else "failed",
         output_path=str(step.output.get("uri") or image.get("uri") or "") or None,
         error=step.error,
     )

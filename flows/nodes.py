@@ -200,7 +200,7 @@ async def _attempt(
     async def attempt() -> NodeOutcome:
         if run.env.mocks is not None and (mocked := await run.env.mocks.outcome(handle, call)) is not None:
             return mocked
-        if (made := handle.scope.made.get(handle.key)) is not None and made.of(call):
+        if made is not None and made.of(call):
             return made.outcome
         if node_type.where == "run":
             from .constructs import Site, drive_construct
@@ -218,6 +218,9 @@ async def _attempt(
     async def guarded_attempt() -> NodeOutcome:
         return await guarded(run, node_type, call, attempt)
 
+    made = handle.scope.made.get(handle.key)
+    if made is not None and made.recorded and made.of(call):
+        return made.outcome
     if handle.node.cache is not None:
         return await cached(handle, node_type, call, guarded_attempt)
     if node_type.once is not None and run.env.settings.reuse:

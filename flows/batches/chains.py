@@ -44,6 +44,7 @@ def _with_followers(handle: Handle, call: NodeCall) -> NodeCall:
         steps=steps,
         around=around(steps, scope),
         prefix=scope.prefix,
+        reuse=scope.run.env.settings.reuse,
         head=call,
         node_id_of_head=handle.node.id,
     )

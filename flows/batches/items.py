@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import ErrorRecord
 from ...core.resources import Gpu, Resources
+from ..media import Step
 from .steps import Steps, Unfit, around, steps_of, watched
 from .worker import SECONDS, Batch, Done, Item, Left
 
@@ -24,8 +25,9 @@ class Batches:
     def __init__(self, site: Site, steps: Steps, resources: Resources, *, in_order: bool) -> None:
         self._site = site
         self._steps = steps
+        self._nodes = {f"{site.handle.key}/{node.id}": node for node, _ in steps.nodes}
         self._resources = resources
-        self._in_order = in_order
+        self.in_order = in_order
         self._sent = 0
 
     @classmethod
@@ -68,8 +70,9 @@ class Batches:
             steps=self._steps,
             around=around(self._steps, site.handle.scope),
             prefix=f"{site.handle.key}/",
+            reuse=run.env.settings.reuse,
             items=tuple(items),
-            in_order=self._in_order,
+            in_order=self.in_order,
         )
         with run.waits.working():
             outcome = await run.runner.run(
@@ -82,6 +85,15 @@ class Batches:
                 )
                 return []
             results: list[Done | Left] = outcome.output
-            nodes = [node for result in results if isinstance(result, Done) for node in result.nodes]
-            await run.env.journal.record(run.instance_id, nodes)
+            await self._record([result for result in results if isinstance(result, Done)])
         return results
+
+    async def _record(self, done: Sequence[Done]) -> None:
+        """Write what came of items: their nodes, and what the media library is told of them."""
+        scope = self._site.handle.scope
+        items = [
+            [Step.decided(self._nodes[row.node_id], row) for row in one.nodes if row.node_id in self._nodes]
+            for one in done
+        ]
+        rows = [row for one in done for row in one.nodes]
+        await scope.run.library.note_batch(scope, items, rows, failed=scope.failed is not None)

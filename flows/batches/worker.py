@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,9 +27,9 @@ from ..declarations import Edge, Node
 from ..engines import LocalEngine
 from ..evaluation import ScopeEvaluator
 from ..journal import file_references
-from ..media import speaks
 from ..retries import attempts_allowed
 from ..scope import Handle, Scope
+from ..stages import Records, Unreachable
 from .steps import Around, Steps
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,13 @@ MOST_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An attempt that a worker has made: what it was given, and what it came to."""
+    """An attempt that a worker has made: what it was given, and what it came to. ``recorded``: that is also where it is
+    to be remembered, if it is."""
 
     parameters: Mapping[str, Any]
     input: Mapping[str, Any]
     outcome: NodeOutcome
+    recorded: bool = True
 
     def of(self, call: NodeCall) -> bool:
         """Whether it is the first attempt of ``call``."""
@@ -81,11 +84,13 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Together(NodeCall):
-    """Nodes to go through in one task. ``prefix`` is what the journal's ids of them begin with."""
+    """Nodes to go through in one task. ``prefix`` is what the journal's ids of them begin with; with ``reuse``, what is
+    remembered by content is looked up, and recorded."""
 
     steps: Steps = field(default_factory=lambda: Steps(()))
     around: Around = field(default_factory=lambda: Around({}))
     prefix: str = ""
+    reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,9 @@ class _Walk:
         self.canceled_at: float | None = None
         self.wake: Callable[[], object] = lambda: None
         self._size = 0
+        self._records = Records(settings(), call.instance_id)
+        self._for_the_run = False
+        """Whether nothing more can be done here, as the records are out of reach."""
 
     @cached_property
     def _outer(self) -> Scope:
@@ -165,7 +173,7 @@ class _Walk:
             scope.know(call.node_id_of_head, outcome.output)
             for node, wires in call.steps.nodes:
                 scope.add(node, wires)
-            with listed(call, self):
+            with listed(call, self), closing(self._records):
                 return self.follow(scope, in_time=True)[0]
         except Exception:  # A fault of ours: what follows then goes the usual way.
             log.exception("what follows %s could not be gone through", call.node_id)
@@ -178,7 +186,7 @@ class _Walk:
         error: ErrorRecord | None = None
         done: list[Done | Left] = []
         try:
-            with listed(batch, self):
+            with listed(batch, self), closing(self._records):
                 done = list(self._items(batch))
             if self.canceled.is_set():
                 error = RealmError(Code.CANCELLED, "the batch was cancelled").record
@@ -198,10 +206,12 @@ class _Walk:
 
     def _items(self, batch: Batch) -> Iterable[Done | Left]:
         for item in batch.items:
-            done = self._item(item)
+            done = Left(item.index, {}) if self._for_the_run else self._item(item)
             if self.canceled.is_set():
                 return
             yield done
+            if self._for_the_run:  # Nothing of the others begins here, so that they may all come home.
+                continue
             if self._over or (batch.in_order and isinstance(done, Left)):
                 return
 
@@ -227,7 +237,6 @@ class _Walk:
         decided, and whether that is all there is to say of them. With ``in_time``, none begins late."""
         made: dict[str, Made] = {}
         nodes: list[DecidedNode] = []
-        plain = True
         for handle in scope.handles.values():
             if handle.decided.is_set():
                 continue
@@ -242,19 +251,34 @@ class _Walk:
                 handle.status, handle.reason = NodeStatus.SKIPPED, verdict.reason
                 nodes.append(self._skipped(handle, datetime.now(UTC)))
             else:
-                if self.call.gpu:
-                    call = replace(call, gpu=True)
-                self.wake = lambda call=call: cancel(call.execution_key, call.attempt)
-                outcome = execute(call, evaluator=ScopeEvaluator(scope.expressions()), brief=True)
-                made[handle.key] = Made(call.parameters, call.input, outcome)
-                self._size += len(json.dumps(outcome.output))
-                if not outcome.ok or NOTE in outcome.notes or self.canceled.is_set():
+                try:
+                    attempt = made[handle.key] = self._attempt(scope, call)
+                except Unreachable as because:
+                    log.warning("what is left of a task goes through the run: %s", because)
+                    self._for_the_run = True
                     return made, nodes, False
-                plain = plain and not speaks(outcome.output)
+                outcome = attempt.outcome
+                self._size += len(json.dumps(outcome.output))
+                if not (outcome.ok and attempt.recorded) or NOTE in outcome.notes or self.canceled.is_set():
+                    return made, nodes, False
                 handle.status, handle.output = NodeStatus.COMPLETED, outcome.output
                 nodes.append(self._completed(handle, call, outcome))
             handle.decided.set()
-        return made, nodes, plain
+        return made, nodes, True
+
+    def _attempt(self, scope: Scope, call: NodeCall) -> Made:
+        """One attempt of a node, unless what it comes to is known. Raises :class:`Unreachable`."""
+        if self.call.gpu:
+            call = replace(call, gpu=True)
+        self.wake = lambda: cancel(call.execution_key, call.attempt)
+
+        def attempt() -> NodeOutcome:
+            return execute(call, evaluator=ScopeEvaluator(scope.expressions()), brief=True)
+
+        node_type = registry()[call.node_type]
+        if not self.call.reuse or node_type.once is None:
+            return Made(call.parameters, call.input, attempt())
+        return Made(call.parameters, call.input, *self._records.once(node_type, call, attempt))
 
     def _completed(self, handle: Handle, call: NodeCall, outcome: NodeOutcome) -> DecidedNode:
         return DecidedNode(

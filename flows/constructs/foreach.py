@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any
 
 from ...core.errors import NO_VERDICTS, RealmError
 from ...tasks.control.constructs import ForeachParameters
 from ..batches.items import Batches
-from ..batches.worker import Done, Item, Made
+from ..batches.lots import Lots, Numbered
+from ..batches.worker import Done, Item, Left, Made
 from ..together import side_by_side
 from .collected import Collected
 from .site import Site
-
-if TYPE_CHECKING:
-    from ...store import NodeExecution
 
 PROGRESS_STEPS = 200
 """Progress reports of one foreach, about."""
@@ -34,108 +32,108 @@ async def foreach(site: Site, parameters: ForeachParameters) -> Any:
         share = -(-len(parameters.items) // parameters.max_concurrent)
         size = max(1, min(parameters.batch_size, share))
     with Collected(site, parameters.results) as collected:
-        items = _Items(site, parameters, collected, batches)
-        lots = _lots(parameters.items, size)
         workers = min(parameters.max_concurrent, -(-len(parameters.items) // size))
-        await side_by_side(items.work(lots) for _ in range(workers))
+        lots = Lots(parameters.items, size, workers)
+        items = _Items(site, parameters, collected, batches, lots)
+        await side_by_side(items.work() for _ in range(workers))
         if items.failure is not None:
             raise items.failure
         site.notes["items"] = len(parameters.items)
         return await collected.output()
 
 
-def _lots(items: Sequence[Any], size: int) -> Iterator[list[tuple[int, Any]]]:
-    """The items with their numbers, ``size`` at a time."""
-    numbered = enumerate(items)
-    while lot := list(islice(numbered, size)):
-        yield lot
-
-
 class _Items:
     """The items of one foreach. ``failure`` is the error of the one that ended it."""
 
     def __init__(
-        self, site: Site, parameters: ForeachParameters, collected: Collected, batches: Batches | None
+        self,
+        site: Site,
+        parameters: ForeachParameters,
+        collected: Collected,
+        batches: Batches | None,
+        lots: Lots,
     ) -> None:
         self.failure: RealmError | None = None
         self._site = site
         self._parameters = parameters
         self._collected = collected
         self._batches = batches
+        self._lots = lots
         self._done = 0
         self._every = max(1, len(parameters.items) // PROGRESS_STEPS)
         self._looking = asyncio.Lock()
         self._shared = _without_the_list(site, parameters.items)
 
-    async def work(self, lots: Iterator[list[tuple[int, Any]]]) -> None:
+    async def work(self) -> None:
         """Go through one lot after another, until there are no more, or the foreach has failed."""
-        for lot in lots:
-            if self._batches is None:
-                await self._one(*lot[0])
-            else:
-                await self._lot(lot)
-            if self.failure is not None:
-                return
+        while self.failure is None and (lot := await self._lots.take()):
+            self._lots.done(lot, await self._lot(lot))
 
-    async def _lot(self, lot: list[tuple[int, Any]]) -> None:
+    async def _lot(self, lot: list[Numbered]) -> list[Numbered]:
         """Items in batches, but those that an earlier life of the instance began: their nodes are looked at one by
-        one."""
-        async with self._looking:  # Rounds are asked for in order.
-            pasts = [await self._site.past(index) for index, _ in lot]
-        fresh: list[tuple[int, Any]] = []
-        for one, past in zip(lot, pasts, strict=True):
-            if not past:
-                fresh.append(one)
-                continue
-            await self._batch(fresh)
-            fresh = []
-            if self.failure is None:
-                await self._one(*one, past=past)
-        await self._batch(fresh)
-
-    async def _batch(self, left: list[tuple[int, Any]]) -> None:
-        """Items of which no earlier life began any node."""
-        assert self._batches is not None
-        size = len(left)
+        one. Those at the end that no batch had the time for."""
+        if self._batches is None:
+            await self._one(lot[0])
+            return []
+        async with self._looking:  # Rounds are asked for in order, each once.
+            for one in lot:
+                if one.past is None:
+                    one.past = await self._site.past(one.index)
+        left = lot
         while left and self.failure is None:
-            if self._batches.watched:
-                await self._one(*left.pop(0), past={})
+            fresh = list(takewhile(lambda one: not one.past, left))
+            if not fresh:
+                await self._one(left[0])
+                left = left[1:]
                 continue
-            results = await self._batches.run([self._item(*one) for one in left[:size]])
+            late = await self._batch(self._batches, fresh)
+            left = [*late, *left[len(fresh) :]]
+            if late:
+                break
+        return left
+
+    async def _batch(self, batches: Batches, left: list[Numbered]) -> list[Numbered]:
+        """Items of which no earlier life began any node. Those at the end that there was no time for."""
+        size, whole = len(left), True
+        while left and self.failure is None:
+            if batches.watched:
+                await self._one(left.pop(0))
+                continue
+            results = await batches.run([self._item(one) for one in left[:size]])
             for one, result in zip(left, results, strict=False):
                 if isinstance(result, Done):
                     self._put(result.index, result.output)
                 elif self.failure is None:
-                    await self._one(*one, past={}, made=result.made)
+                    await self._one(one, made=result.made)
             left = left[len(results) :]
-            if results:
+            if (
+                not results and size == 1
+            ):  # It may be the one that kills its workers: the run holds it responsible.
+                await self._one(left.pop(0))
+            elif not results:
+                size, whole = max(1, size // SPLIT), False
+            elif whole and not (batches.in_order and isinstance(results[-1], Left)):
+                break
+            else:
                 size *= 2
-            elif size > 1:
-                size = max(1, size // SPLIT)
-            else:  # It may be the one that kills its workers: the run holds it responsible.
-                await self._one(*left.pop(0), past={})
+        return left
 
-    def _item(self, index: int, item: Any) -> Item:
+    def _item(self, one: Numbered) -> Item:
         around = self._site.handle.scope.iteration
-        given = self._given(item) if self._batches is not None and self._batches.rooted else {}
-        return Item(index, f"{around}.{index}" if around else str(index), self._names(index, item), given)
+        given = self._given(one.item) if self._batches is not None and self._batches.rooted else {}
+        iteration = f"{around}.{one.index}" if around else str(one.index)
+        return Item(one.index, iteration, self._names(one.index, one.item), given)
 
-    async def _one(
-        self,
-        index: int,
-        item: Any,
-        *,
-        past: Mapping[str, NodeExecution] | None = None,
-        made: Mapping[str, Made] | None = None,
-    ) -> None:
+    async def _one(self, one: Numbered, *, made: Mapping[str, Made] | None = None) -> None:
         """An item in the run, node by node."""
+        index, item = one.index, one.item
         try:
             _, output = await self._site.run(
                 self._site.parts[""],
                 index=index,
                 names=self._names(index, item),
                 given=self._given(item),
-                past=past,
+                past=one.past,
                 made=made,
             )
         except NO_VERDICTS:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from mirror_realm.core.errors import Code, RealmError
 from mirror_realm.core.resources import Gpu, Resources
 from mirror_realm.tasks import node_type
+from mirror_realm.tasks.artifacts import sha256_file
+from mirror_realm.tasks.sdk import Once
 
 
 class Anything(BaseModel):
@@ -270,3 +273,59 @@ def fatal(parameters: Flaky, input: Anything, context) -> Noted:
     ):
         os.kill(os.getpid(), signal.SIGKILL)
     return Noted(line=parameters.line)
+
+
+class Found(Anything):
+    file_path: str
+
+
+class Development(BaseModel):
+    ledger: str
+    bad: str = ""
+    how: str = "fail"
+    times: int = 1
+    seconds: float = 0.0
+    keep: bool = False
+
+
+@node_type("test/develop", version="1.0.0", idempotent=True, once=Once())
+def develop(parameters: Development, input: Found, context) -> Anything:
+    """Note the file's name in the ledger; at the bad one fail, wait or kill its own worker process, the first so many
+    times. Say that an original was found, what its picture is, and perhaps that it was archived."""
+    path, ledger = Path(input.file_path), Path(parameters.ledger)
+    with ledger.open("a") as file:
+        file.write(f"{path.stem}\n")
+    if path.stem == parameters.bad and ledger.read_text().split().count(path.stem) <= parameters.times:
+        if parameters.how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if parameters.how == "fail":
+            raise RealmError(Code.TRANSIENT_ERROR, "it fails as asked")
+        end = time.monotonic() + parameters.seconds
+        while time.monotonic() < end:
+            context.check_canceled()
+            time.sleep(0.02)
+    sha256 = sha256_file(path)
+    original = {"name": path.name, "sha256": sha256, "size": path.stat().st_size, "file_path": str(path)}
+    kept = {"uri": f"s3://photos/{path.name}", "key": path.name} if parameters.keep else {}
+    return Anything(original=original, image={"source_sha256": sha256, "sha256": sha256}, **kept)
+
+
+class Company(BaseModel):
+    want: int = 0
+    seconds: float = 20.0
+
+
+_company = {"now": 0, "most": 0}
+_come = threading.Condition()
+
+
+@node_type("test/company", version="1.0.0", idempotent=True)
+def company(parameters: Company, input: Anything, context) -> Anything:
+    """Wait until so many of its kind have been in work at the same time, in this process; the most there were."""
+    with _come:
+        _company["now"] += 1
+        _company["most"] = max(_company.values())
+        _come.notify_all()
+        _come.wait_for(lambda: _company["most"] >= parameters.want, parameters.seconds)
+        _company["now"] -= 1
+        return Anything(most=_company["most"])

@@ -1,0 +1,475 @@
+"""A foreach over pictures in batches: the same rows as one by one, wherever it is interrupted."""
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from shutil import copy, rmtree
+
+import pytest
+from distributed import LocalCluster
+
+from mirror_realm.compiler import analyze
+from mirror_realm.core.errors import Code, RealmError
+from mirror_realm.core.settings import settings
+from mirror_realm.flows import control, media
+from mirror_realm.flows.batches import worker
+from mirror_realm.flows.batches.items import Batches
+from mirror_realm.flows.batches.worker import Batch, Done
+from mirror_realm.flows.engines import engine_choice
+from mirror_realm.flows.environment import Environment, use
+from mirror_realm.flows.journal import Journal
+from mirror_realm.flows.rerun import plan_rerun
+from mirror_realm.flows.runners import DaskRunner, ThreadRunner
+from mirror_realm.store import Store
+from mirror_realm.store.media_stages import MediaStages
+from tests import photos
+from tests.flows.conftest import Lab
+
+BODY = {
+    "nodes": [
+        {"node_id": "prepare", "type": "image/preprocess", "parameters": {"format": "jpeg", "max_size": "64x64"}},
+        {"node_id": "analyze", "type": "ai/image-analyze"},
+        {"node_id": "sharp", "type": "control/set", "when": "false", "parameters": {"values": {"a": 1}}},
+        {"node_id": "keep", "type": "image/convert", "parameters": {"format": "png"}},
+    ],
+    "edges": [
+        {"source": "prepare", "target": "analyze"},
+        {"source": "analyze", "target": "sharp"},
+        {"source": "analyze", "target": "keep"},
+    ],
+}  # fmt: skip
+
+
+def each_of(paths, body, *more, **parameters):
+    """A definition with a foreach over files, one after another unless ``parameters`` say otherwise."""
+    items = [{"file_path": str(path)} for path in paths]
+    parameters = {"items": items, "max_concurrent": 1, "on_item_error": "collect", **parameters}
+    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": body}
+    return f"nodes: {json.dumps([*more, each])}\n"
+
+
+def developing(paths, ledger, *, retry=None, how="fail", bad="", seconds=0.0, **parameters):
+    """The same with the tests' own node, which fails, waits or dies at one of them."""
+    settings = {"ledger": str(ledger), "bad": bad, "how": how, "seconds": seconds}
+    one = {"node_id": "one", "type": "test/develop", "parameters": settings}
+    return each_of(paths, [one | ({"retry": retry} if retry else {})], **parameters)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten different photos; one of them once more under another name, and a damaged one."""
+    place = tmp_path / "照片"
+    place.mkdir()
+    good = [
+        photos.photo(place / f"{n:02}.jpg", picture=photos.detailed(90, 70, seed=n)) for n in range(1, 11)
+    ]
+    copy(good[1], place / "05 again.jpg")
+    (place / "06 damaged.jpg").write_bytes(good[0].read_bytes()[:300])
+    return sorted(place.iterdir())
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Ten files of different contents, for nodes that do not look at them."""
+    place = tmp_path / "files"
+    place.mkdir()
+    for number in range(10):
+        (place / f"f{number}.raw").write_bytes(b"%d" % number)
+    return sorted(place.iterdir())
+
+
+@asynccontextmanager
+async def home_with(runner):
+    """A lab on a store of its own, with a runner."""
+    token = engine_choice.set("local")
+    with Store.open(settings().database) as store:
+        journal = Journal(store)
+        environment = Environment(journal, runner, settings(), (settings().roots[0],))
+        with use(environment):
+            yield Lab(store, environment, [])
+        await runner.close()
+        journal.close()
+    engine_choice.reset(token)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """How the items of each batch that was sent came back."""
+    came = []
+    run = Batches.run
+
+    async def noted(self, items):
+        results = await run(self, items)
+        came.append("".join("d" if isinstance(result, Done) else "l" for result in results))
+        return results
+
+    monkeypatch.setattr(Batches, "run", noted)
+    return came
+
+
+TABLES = (
+    *("media_files", "media_tags", "media_processing_tasks", "media_stages"),
+    *("node_executions", "artifacts"),
+)
+PASSING = {"id", "duration", "worker_id", "workflow_instance_id", "instance_id", "resource_requirements"}
+PASSING |= {"execution_key", "resource_usage"}
+MOMENTS = {"cached", "cached_from", "started_at", "duration", "worker", "history", "output", "error"}
+
+
+def rows_of(database: Path):
+    """What the library holds, without moments, workers and invented ids: rows of each table in any order."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        names = dict(connection.execute("SELECT id, path || '#' || version FROM media_files"))
+        names |= dict(connection.execute("SELECT id, node_id || '#' || iteration FROM node_executions"))
+        found = {}
+        for table in TABLES:
+            rows = [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+            for row in rows:
+                for name in [name for name in row if name in PASSING or name.endswith("_at")]:
+                    del row[name]
+                for name in row:
+                    row[name] = names.get(row[name], row[name])
+            found[table] = Counter(json.dumps(row, sort_keys=True, default=str) for row in rows)
+        return found
+
+
+def told(result):
+    """What a result says of each node, without moments and places."""
+    return {
+        label: {
+            "attempts": [(one["attempt"], one["status"]) for one in row["history"]],
+            "error": row["error"] and (row["error"]["code"], row["error"]["message"]),
+            "output": row["output"],
+            "cached": row["cached"],
+            "content": (row["cached_from"] or {}).get("content"),
+            **{name: row[name] for name in row if name not in MOMENTS},
+        }
+        for label, row in result["nodes"].items()
+    }
+
+
+async def test_the_rows_are_those_of_one_by_one(folder, home, sent):
+    seen = []
+    for size in (1, 5):
+        async with home_with(ThreadRunner(2)) as lab:
+            results = [await lab(each_of(folder, BODY, batch_size=size)) for _ in range(2)]
+            events = [
+                Counter((e.type, e.node_id, e.iteration) for e in lab.store.history.of(one["instance_id"]))
+                for one in results
+            ]
+        rows = rows_of(home / "realm.db")
+        seen.append((rows, [told(one) for one in results], [one["output"] for one in results], events))
+        rmtree(home)
+        home.mkdir()
+    assert seen[0] == seen[1]
+    rows, (first, again), (output, _), _ = seen[1]
+    # Of the twelve one is damaged, and one is the same picture as another.
+    assert sent == ["ddddd", "dl", "ddd", "dd"] * 2
+    assert sum(rows["media_files"].values()) == 11
+    assert sum(rows["media_stages"].values()) == 10 * 3
+    assert sum(rows["media_processing_tasks"].values()) == 10 * 3
+    failed = [row for row in output["each"] if "error" in row]
+    assert [row["error"]["code"] for row in failed] == ["DATA_CORRUPTED"]
+    assert sum(row["cached"] for row in first.values()) == 3
+    assert sum(row["cached"] for row in again.values()) == 11 * 3, "nothing is computed twice"
+
+
+async def test_many_share_the_workers_and_the_second_run_finds_everything(folder, home, lab, sent):
+    text = each_of(folder, BODY, batch_size=500, max_concurrent=4)
+    first = await lab(text)
+    assert first["rounds"]["each/keep"] == {"completed": 11}
+    assert first["rounds"]["each/prepare"] == {"completed": 11, "failed": 1}
+    second = await lab(text)
+    assert sum(row["cached"] for row in second["nodes"].values()) == 11 * 3
+    assert all(row["attempts"] == 1 for row in second["nodes"].values() if row["status"] == "completed")
+    assert "".join(sent).count("d") == 22
+
+
+async def test_reuse_can_be_switched_off(files, lab, sent, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIRROR_REALM_REUSE", "false")
+    settings.cache_clear()
+    async with home_with(ThreadRunner(2)) as lab:
+        for _ in range(2):
+            await lab(developing(files, tmp_path / "ledger", batch_size=4))
+        assert lab.store.stages.counts("test/develop") == {}
+    assert set(Counter((tmp_path / "ledger").read_text().split()).values()) == {2}
+    assert "l" not in "".join(sent)
+
+
+async def test_an_attempt_that_failed_is_retried_and_nothing_is_done_twice(files, lab, sent, tmp_path):
+    retry = {"max_attempts": 3, "initial": "10ms"}
+    body = [
+        {"node_id": "one", "type": "test/develop", "parameters": {"ledger": str(tmp_path / "one")}},
+        {
+            "node_id": "two",
+            "type": "test/develop",
+            "parameters": {"ledger": str(tmp_path / "two"), "bad": "f7"},
+            "input": {"file_path": "{{ item.file_path }}"},
+            "retry": retry,
+        },
+    ]
+    edges = [{"source": "one", "target": "two"}]
+    result = await lab(each_of(files, {"nodes": body, "edges": edges}, batch_size=4))
+    assert result["status"] == "completed"
+    assert sent == ["dddd", "dddl", "dd"]
+    assert Counter((tmp_path / "one").read_text().split())["f7"] == 1
+    assert Counter((tmp_path / "two").read_text().split())["f7"] == 2
+    # The attempt that the worker made counts as made, though its record was there when the run came to it.
+    assert not result["nodes"]["each/one[7]"]["cached"]
+    assert [one["status"] for one in result["nodes"]["each/two[7]"]["history"]] == ["failed", "completed"]
+    originals = {file.filename: file for file in lab.store.media.list()}
+    steps = {name: len(lab.store.media.tasks(file.id)) for name, file in originals.items()}
+    assert steps == {path.name: 2 for path in files}
+
+
+async def test_it_is_canceled_in_the_middle_and_carried_on(files, lab, tmp_path, sent):
+    ledger = tmp_path / "ledger"
+    text = developing(files, ledger, bad="f5", how="wait", seconds=60, batch_size=4, on_item_error="fail")
+
+    async def cancel():
+        while not ledger.exists() or "f5" not in ledger.read_text():
+            await asyncio.sleep(0.02)
+        control.cancel(lab.store, lab.store.instances.list()[0].id)
+
+    canceling = asyncio.create_task(cancel())
+    result = await lab(text)
+    await canceling
+    assert result["status"] == "canceled"
+    # What came home in a batch is there with its nodes; of the batch that was cut there is neither.
+    completed = {label for label, row in result["nodes"].items() if "[" in label}
+    assert completed == {f"each/one[{number}]" for number in range(4)}
+    assert {file.filename for file in lab.store.media.list()} == {f"f{number}.raw" for number in range(4)}
+    again = await lab(text)
+    assert again["status"] == "completed"
+    assert [row["cached"] for label, row in again["nodes"].items() if "[" in label].count(True) == 5
+    assert set(Counter(ledger.read_text().split()).values()) == {1, 2}
+    assert Counter(ledger.read_text().split())["f4"] == 1, "what the cut batch had done is remembered"
+    originals = lab.store.media.list()
+    assert {file.filename for file in originals} == {path.name for path in files}
+
+
+async def test_a_failed_one_is_carried_on_from_the_journal(files, lab, tmp_path, sent):
+    ledger = tmp_path / "ledger"
+    once_only = {"max_attempts": 1}
+    text = developing(files, ledger, bad="f5", batch_size=4, on_item_error="fail", retry=once_only)
+    failed = await lab(text)
+    assert failed["status"] == "failed"
+    rows = lab.store.executions.for_instance(failed["instance_id"])
+    control.retry(
+        lab.store, failed["instance_id"], plan_rerun(rows, analyze("test.yaml", text="name: test\n" + text))
+    )
+    again = await lab(text, instance_id=failed["instance_id"])
+    assert again["status"] == "completed"
+    assert Counter(ledger.read_text().split()) == Counter({path.stem: 1 for path in files} | {"f5": 2})
+    originals = lab.store.media.list()
+    assert {file.filename for file in originals} == {path.name for path in files}
+    assert {len(lab.store.media.tasks(file.id)) for file in originals} == {1}
+    assert {file.status for file in originals} == {"processed"}
+
+
+async def test_what_was_opened_around_is_known_inside(folder, home, sent):
+    """The original is found by an outer node; what is made of it inside is a step of it."""
+    outer = {
+        "node_id": "outer",
+        "type": "image/preprocess",
+        "input": {"file_path": str(folder[0])},
+        "parameters": {"max_size": "64x64"},
+    }
+    body = {
+        "nodes": [
+            {
+                "node_id": "small",
+                "type": "image/convert",
+                "input": {"image": "{{ nodes.outer.image }}"},
+                "parameters": {"format": "{{ item }}"},
+            }
+        ],
+        "edges": [],
+    }
+    seen = []
+    for size in (1, 4):
+        parameters = {"items": ["png", "webp", "jpeg"], "max_concurrent": 1, "batch_size": size}
+        each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": body}
+        text = f"nodes: {json.dumps([outer, each])}\nedges: [{{source: outer, target: each}}]\n"
+        async with home_with(ThreadRunner(2)) as lab:
+            result = await lab(text)
+            assert result["status"] == "completed", result
+            (original,) = lab.store.media.list()
+            assert len(lab.store.media.tasks(original.id)) == 4
+        seen.append(rows_of(home / "realm.db"))
+        rmtree(home)
+        home.mkdir()
+    assert seen[0] == seen[1]
+    assert sent == ["ddd"]
+
+
+async def test_what_the_run_archived_stays_archived(files, home, sent, tmp_path):
+    """The second item of each file does not archive it."""
+    ledger, seen = str(tmp_path / "ledger"), []
+    one = {
+        "node_id": "one",
+        "type": "test/develop",
+        "parameters": {"ledger": ledger, "keep": "{{ loop.index % 2 == 0 }}"},
+    }
+    for size in (1, 3):
+        async with home_with(ThreadRunner(2)) as lab:
+            twice = [path for path in files for _ in range(2)]
+            result = await lab(each_of(twice, [one], batch_size=size))
+            assert result["status"] == "completed", result
+            originals = [file for file in lab.store.media.list() if file.original_id is None]
+            assert {file.status for file in originals} == {"archived"}
+        seen.append(rows_of(home / "realm.db"))
+        rmtree(home)
+        home.mkdir()
+    assert seen[0] == seen[1]
+    assert "".join(sent) == "d" * 20
+
+
+async def test_rows_that_cannot_be_written_cost_neither_nodes_nor_the_other_items(
+    files, lab, sent, tmp_path, monkeypatch, caplog
+):
+    real = media._step
+
+    def refuses(store, original, step):
+        if original.filename == "f2.raw":
+            raise ValueError("somebody's output")
+        real(store, original, step)
+
+    monkeypatch.setattr(media, "_step", refuses)
+    result = await lab(developing(files, tmp_path / "ledger", batch_size=4))
+    assert result["status"] == "completed"
+    assert result["rounds"]["each/one"] == {"completed": 10}
+    steps = {file.filename: len(lab.store.media.tasks(file.id)) for file in lab.store.media.list()}
+    assert steps == {path.name: 1 for path in files if path.stem != "f2"}
+    assert "could not be written" in caplog.text
+
+
+async def test_a_worker_out_of_reach_of_the_records_leaves_its_items_to_the_run(
+    files, lab, sent, tmp_path, monkeypatch
+):
+    run = ThreadRunner.run
+
+    async def elsewhere(self, call, *rest):
+        """The call; a batch, on a worker whose database is another one."""
+        other = f"sqlite:///{tmp_path / 'other.db'}"
+        return await run(self, Away(call, other) if isinstance(call, Batch) else call, *rest)
+
+    monkeypatch.setattr(ThreadRunner, "run", elsewhere)
+    result = await lab(developing(files, tmp_path / "ledger", batch_size=4))
+    assert result["status"] == "completed"
+    assert sent == ["llll", "llll", "ll"]
+    assert Counter((tmp_path / "ledger").read_text().split()) == Counter(path.stem for path in files)
+    assert lab.store.stages.counts("test/develop") == {"done": 10}
+    assert len(lab.store.media.list()) == 10
+
+
+class Away:
+    """A batch whose worker looks for the records elsewhere."""
+
+    def __init__(self, call, url):
+        self._call, self._url = call, url
+
+    def __getattr__(self, name):
+        return getattr(self._call, name)
+
+    def perform(self, report=None):
+        with pytest.MonkeyPatch.context() as patch:
+            own = settings().model_copy(update={"database_url": self._url})
+            patch.setattr(worker, "settings", lambda: own)
+            return self._call.perform(report)
+
+
+async def test_what_a_worker_could_not_record_the_run_records(files, lab, sent, tmp_path, monkeypatch):
+    done, lost = MediaStages.done, []
+
+    def away(self, key, result=None):
+        if len(lost) < 1:
+            lost.append(key)
+            raise RealmError(Code.UNAVAILABLE, "the database does not answer")
+        return done(self, key, result)
+
+    monkeypatch.setattr(MediaStages, "done", away)
+    result = await lab(developing(files, tmp_path / "ledger", batch_size=4))
+    assert result["status"] == "completed"
+    assert sent[0][0] == "l"
+    assert Counter((tmp_path / "ledger").read_text().split()) == Counter(path.stem for path in files)
+    assert lab.store.stages.counts("test/develop") == {"done": 10}
+    assert not any(row["cached"] for row in result["nodes"].values())
+
+
+# -- several workers at once ------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    import realm_test_nodes
+
+    realm_test_nodes._company.update(now=0, most=0)
+
+
+async def test_few_slow_items_run_on_all_workers_at_once(lab, sent):
+    one = {"node_id": "one", "type": "test/company", "input": {}, "parameters": {"want": 4}}
+    parameters = {"items": list(range(8)), "max_concurrent": 4, "batch_size": 500}
+    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": [one]}
+    result = await lab(f"nodes: {json.dumps([each])}\n")
+    assert max(item["one"]["most"] for item in result["output"]["each"]) == 4
+
+
+async def test_slow_items_that_lie_together_are_spread(lab, sent, monkeypatch):
+    """All of the first lot but its first item wait for one another: one worker alone would never get through."""
+    monkeypatch.setattr("mirror_realm.flows.batches.worker.SECONDS", -1.0)
+    wants = "{{ item > 0 && item < 8 ? 2 : 0 }}"
+    one = {"node_id": "one", "type": "test/company", "input": {}, "parameters": {"want": wants}}
+    parameters = {"items": list(range(32)), "max_concurrent": 4, "batch_size": 8}
+    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": [one]}
+    result = await lab(f"nodes: {json.dumps([each])}\n")
+    assert len(result["output"]["each"]) == 32
+    assert min(item["one"]["most"] for item in result["output"]["each"][1:8]) >= 2
+
+
+# -- worker processes -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def processes(home, monkeypatch):
+    """A lab on two worker processes that know its home."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    async with LocalCluster(
+        processes=True, asynchronous=True, resources={"MEMORY_MB": 4000}, **options
+    ) as cluster:
+        runner = await DaskRunner.connect(cluster.scheduler_address)
+        async with home_with(runner) as lab:
+            yield lab
+
+
+@pytest.mark.slow
+async def test_on_worker_processes_one_of_which_dies(files, processes, tmp_path, sent):
+    ledger = tmp_path / "ledger"
+    text = developing(files, ledger, bad="f7", how="die", batch_size=5, max_concurrent=2)
+    result = await processes(text)
+    assert result["status"] == "completed"
+    assert result["rounds"]["each/one"] == {"completed": 10}
+    store = processes.store
+    originals = store.media.list()
+    assert {file.filename for file in originals} == {path.name for path in files}
+    assert {len(store.media.tasks(file.id)) for file in originals} <= {0, 1}, "no step is there twice"
+    ran = Counter(ledger.read_text().split())
+    assert ran == Counter({path.stem: 1 for path in files} | {"f7": 2}), "what was recorded is not done again"
+    cached = {label for label, row in result["nodes"].items() if row["cached"]}
+    assert len(cached) <= 2, "those that the dead worker had done"
+    assert store.stages.counts("test/develop") == {"done": 10}
+
+
+@pytest.mark.slow
+async def test_photos_on_worker_processes(folder, processes, sent):
+    text = each_of(folder, BODY, batch_size=500, max_concurrent=2)
+    first, second = await processes(text), await processes(text)
+    assert first["rounds"]["each/keep"] == second["rounds"]["each/keep"] == {"completed": 11}
+    assert sum(row["cached"] for row in second["nodes"].values()) == 11 * 3
+    assert "".join(sent).count("l") == 2
+    assert {row["worker"] for row in second["nodes"].values() if row["cached"]} == {""}
