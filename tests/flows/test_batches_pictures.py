@@ -10,6 +10,9 @@ from shutil import copy, rmtree
 
 import pytest
 from distributed import LocalCluster
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from mirror_realm.compiler import analyze
 from mirror_realm.core.errors import Code, RealmError
@@ -399,6 +402,69 @@ async def test_what_a_worker_could_not_record_the_run_records(files, lab, sent, 
     assert Counter((tmp_path / "ledger").read_text().split()) == Counter(path.stem for path in files)
     assert lab.store.stages.counts("test/develop") == {"done": 10}
     assert not any(row["cached"] for row in result["nodes"].values())
+
+
+STEPS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "file": st.integers(0, 3),
+            "bad": st.sampled_from(["", "", "", "always", "once"]),
+            "keep": st.booleans(),
+            "second": st.booleans(),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def test_random_items_leave_the_same_rows(files, home, tmp_path, sent):
+    """Files that come again, attempts that fail once or always, nodes that are skipped, what is archived or not."""
+    ledger = tmp_path / "ledger"
+
+    async def both(items, size, fails):
+        seen = []
+        for batch in (1, size):
+            ledger.unlink(missing_ok=True)
+            each = [{**one, "file_path": str(files[one["file"]])} for one in items]
+            bad = "{{ item.bad != '' ? 'f' + string(item.file) : '' }}"
+            times = "{{ item.bad == 'always' ? 1000 : 1 }}"
+            body = {
+                "nodes": [
+                    {
+                        "node_id": "one",
+                        "type": "test/develop",
+                        "parameters": {"ledger": str(ledger), "bad": bad, "times": times},
+                        "retry": {"max_attempts": 2, "initial": "10ms"},
+                    },
+                    {
+                        "node_id": "two",
+                        "type": "test/develop",
+                        "when": "item.second",
+                        "input": {"file_path": "{{ item.file_path }}"},
+                        "parameters": {"ledger": f"{ledger} two", "keep": "{{ item.keep }}"},
+                    },
+                ],
+                "edges": [{"source": "one", "target": "two"}],
+            }
+            async with home_with(ThreadRunner(2)) as lab:
+                result = await lab(each_of([], body, batch_size=batch, items=each, on_item_error=fails))
+            seen.append((rows_of(home / "realm.db"), told(result), result["output"]))
+            rmtree(home)
+            home.mkdir()
+        return [json.dumps(one, sort_keys=True, default=str) for one in seen]
+
+    @hypothesis_settings(
+        max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(items=STEPS, size=st.integers(2, 4), fails=st.sampled_from(["fail", "collect"]))
+    def check(items, size, fails):
+        one, other = asyncio.run(both(items, size, fails))
+        assert one == other
+
+    check()
+    assert "d" in "".join(sent)
+    assert "l" in "".join(sent)
 
 
 # -- several workers at once ------------------------------------------------------------------------------

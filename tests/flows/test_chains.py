@@ -200,3 +200,35 @@ def test_a_foreach_gets_batches_in_bulk_and_a_note_where_it_cannot():
     (found,) = (one for one in analysis.diagnostics if one.code == "MR133")
     assert found.severity == "info"
     assert found.message.startswith("the items of each go one by one: one: it is not idempotent")
+
+
+async def test_what_is_remembered_by_content_is_looked_up_along_the_chain(lab, tasks, tmp_path):
+    """The run asks for the first node, the worker for those after it; each is recorded where it was made."""
+    file, ledger = tmp_path / "a.raw", tmp_path / "ledger"
+    file.write_bytes(b"a")
+
+    def developed(node_id, **more):
+        parameters = {"ledger": str(ledger), "how": node_id, "times": 0}
+        return {
+            "node_id": node_id,
+            "type": "test/develop",
+            "input": {"file_path": str(file)},
+            "parameters": {**parameters, **more},
+        }
+
+    text = chain(developed("a"), developed("b"), developed("c"))
+    first = await lab(text)
+    assert first["status"] == "completed"
+    assert tasks == [["a", "b", "c"]]
+    assert not any(row["cached"] for row in first["nodes"].values())
+    assert lab.store.stages.counts("test/develop") == {"done": 3}
+    second = await lab(text)
+    assert tasks == [["a", "b", "c"]]
+    assert all(row["cached"] for row in second["nodes"].values())
+    # A new first node takes the others along, and they are found there.
+    third = await lab(chain(developed("x"), developed("b"), developed("c")))
+    assert tasks == [["a", "b", "c"], ["x", "b", "c"]]
+    assert [third["nodes"][one]["cached"] for one in "xbc"] == [False, True, True]
+    assert ledger.read_text().split() == ["a"] * 4
+    (original,) = lab.store.media.list()
+    assert len(lab.store.media.tasks(original.id)) == 4, "one for each that was made"
