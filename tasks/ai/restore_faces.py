@@ -55,8 +55,15 @@ def plan_faces(parameters: EnhanceParameters, weights: Path | None, context: Nod
             raise
         hint = f"; {error.hint}" if error.hint else ""
         return FacePlan(None, reason=f"{error.record.message}{hint}")
-    folder = context.settings.model_folder
-    request = FaceRequest(model, folder, find, parameters.face_strength, weights, _parsing(context))
+    request = FaceRequest(
+        model,
+        context.settings.model_folder,
+        find,
+        parameters.face_strength,
+        weights,
+        _parsing(context),
+        lambda done, total: context.progress(0.9 + 0.02 * done / total, f"face {done} of {total}"),
+    )
     return FacePlan(request, detector)
 
 

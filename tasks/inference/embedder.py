@@ -26,6 +26,7 @@ from .compat import INSTALL, ensure_torchvision, require_torch
 from .kept import Kept
 from .kept_models import KeptModels, module_bytes
 from .networks import check_device
+from .turns import turn
 from .weights import check_file, read_tensors
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Embedder:
         with torch.inference_mode():
             for start in range(0, len(things), batch):
                 check()
-                prepared = prepare(things[start : start + batch]).to(self.device)
-                rows.append(encode(prepared).float().cpu().numpy())
+                prepared = prepare(things[start : start + batch])
+                with turn(self.device, check):
+                    rows.append(encode(prepared.to(self.device)).float().cpu().numpy())
         vectors = np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
         return unit(vectors)
 

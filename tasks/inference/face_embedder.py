@@ -20,6 +20,7 @@ from .face_alignment import Point, alignment
 from .facexlib_networks import load_network, require_facexlib
 from .kept_models import KeptModels, module_bytes
 from .pyramid import halves, laid
+from .turns import turn
 
 SIDE = 112
 TEMPLATE = (
@@ -63,8 +64,9 @@ class FaceEmbedder:
                 laid_straight = [
                     laid(levels, alignment(five, TEMPLATE), SIDE) for five in points[start : start + batch]
                 ]
-                prepared = torch.from_numpy(prepare(np.stack(laid_straight))).to(self.device)
-                rows.append(self.network(prepared).float().cpu().numpy())
+                prepared = torch.from_numpy(prepare(np.stack(laid_straight)))
+                with turn(self.device, check):
+                    rows.append(self.network(prepared.to(self.device)).float().cpu().numpy())
         return unit(np.concatenate(rows))
 
 

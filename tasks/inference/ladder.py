@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from ...core.errors import Code, RealmError
 from .compat import require_torch
+from .kept_models import shelf
 from .memory import free_memory_mb, ran_out
 from .models import ModelSpec
-from .networks import BYTES, LOWER_TO_HIGHER, Network, NetworkSource, choose_precision, network, networks
+from .networks import BYTES, LOWER_TO_HIGHER, Network, NetworkSource, choose_precision, network
 
 LIGHT = "bf16"
 """Half the bytes with the range of fp32, so that nothing overflows that did not before."""
@@ -109,7 +110,7 @@ class Ladder:
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
-        networks.clear()
+        shelf.put_out(device)
         if device != "cpu":
             require_torch().cuda.empty_cache()
         return network(self._source, device, precision)

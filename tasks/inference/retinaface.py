@@ -12,6 +12,7 @@ from .catalogue import KnownModel
 from .compat import require_torch
 from .facexlib_networks import load_network, require_facexlib
 from .kept_models import KeptModels, module_bytes
+from .turns import turn
 
 LEAST_CONFIDENCE = 0.8
 """What upstream takes for a face."""
@@ -36,11 +37,12 @@ class RetinaFace:
 
     name: str
     network: Any = field(repr=False)
+    device: str = "cpu"
 
     def find(self, rgb: np.ndarray, *, least_confidence: float = LEAST_CONFIDENCE) -> list[Found]:
         """The faces of an upright picture (H, W, 3) of uint8, surest first."""
         height, width = rgb.shape[:2]
-        with require_torch().inference_mode():
+        with require_torch().inference_mode(), turn(self.device):
             rows = self.network.detect_faces(np.ascontiguousarray(rgb[..., ::-1]), least_confidence)
         found = []
         for left, top, right, bottom, confidence, *marks in rows.tolist():
@@ -74,4 +76,4 @@ def _load(model: KnownModel, weights: Path, device: str) -> RetinaFace:
         "facexlib.detection.retinaface",
         lambda module: module.RetinaFace(network_name=str(model.parameters["network"]), device=device),
     )
-    return RetinaFace(model.name, network)
+    return RetinaFace(model.name, network, device)
