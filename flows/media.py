@@ -301,20 +301,17 @@ def _processed(
 
 def _step(store: Store, original: MediaFile, step: Step) -> None:
     image = step.output.get("image") or {}
-    task = store.media.begin_task(
+    store.media.record_task(
         original.id,
         step.type,
         step.parameters,
+        status="completed" if step.done else "failed",
         priority=round(step.priority),
         worker_id=step.worker or None,
         input_path=original.path,
-        retry_count=max(0, step.attempts - 1),
-    )
-    store.media.finish_task(
-        task.id,
-        status="completed" if step.done else "failed",
         output_path=str(step.output.get("uri") or image.get("uri") or "") or None,
         error=step.error,
+        retry_count=max(0, step.attempts - 1),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, literal, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import insert as plain_insert
 
 from ..core.errors import Code, ErrorRecord, RealmError
 from ..core.ids import new_id
@@ -15,7 +17,6 @@ from .engine import Database
 from .media_models import MediaFileRow, MediaSimilarityRow, MediaTagRow, MediaTaskRow
 from .models import DEFAULT_PROJECT
 from .records import MediaFile, MediaTag, MediaTask, Shape
-from .types import UtcDateTime, seconds_between
 from .upsert import insert
 
 _file = Shape(MediaFile, MediaFileRow)
@@ -101,8 +102,8 @@ class Media:
     def set_status(self, file_id: str, status: str) -> None:
         """Mark a file as raw, processing, processed, failed or archived."""
         with self._database.write() as connection:
-            _get(connection, file_id)
-            _change(connection, file_id, {"status": status})
+            if not _change(connection, file_id, {"status": status}):
+                raise _unknown(file_id)
 
     def get(self, file_id: str) -> MediaFile:
         """The file; NOT_FOUND when there is none."""
@@ -167,26 +168,18 @@ class Media:
         if not words:
             return
         with self._database.write() as connection:
-            statement = insert(connection, MediaTagRow).values(
-                [
-                    {
-                        "file_id": file_id,
-                        "tag_type": kind,
-                        "tag_value": value,
-                        "confidence": confidence,
-                        "source": source,
-                        "created_at": now,
-                    }
-                    for (kind, value), (confidence, source) in words.items()
-                ]
-            )
-            new = statement.excluded
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["file_id", "tag_type", "tag_value"],
-                    set_={"confidence": new.confidence, "source": new.source},
-                )
-            )
+            rows = [
+                {
+                    "file_id": file_id,
+                    "tag_type": kind,
+                    "tag_value": value,
+                    "confidence": confidence,
+                    "source": source,
+                    "created_at": now,
+                }
+                for (kind, value), (confidence, source) in words.items()
+            ]
+            connection.execute(_add_tags(connection.dialect.name), rows)
 
     def tags(self, file_id: str) -> Sequence[MediaTag]:
         """The words about a file, the surest first."""
@@ -227,67 +220,44 @@ class Media:
         with self._database.read() as connection:
             return [(id, algorithm, score) for id, algorithm, score in connection.execute(statement)]
 
-    def begin_task(
+    def record_task(
         self,
         file_id: str,
         task_type: str,
         parameters: Mapping[str, Any] | None = None,
         *,
+        status: str = "completed",
         priority: int = 5,
         worker_id: str | None = None,
         input_path: str | None = None,
-        retry_count: int = 0,
-        max_retries: int = 3,
-        resource_requirements: Mapping[str, Any] | None = None,
-    ) -> MediaTask:
-        """Note that a processing step of a file starts now."""
-        now = datetime.now(UTC)
-        with self._database.write() as connection:
-            statement = insert(connection, MediaTaskRow).values(
-                id=new_id("task"),
-                file_id=file_id,
-                task_type=task_type,
-                parameters=plain_json(parameters or {}),
-                status="running",
-                priority=priority,
-                queued_at=now,
-                started_at=now,
-                worker_id=worker_id,
-                input_path=input_path,
-                retry_count=retry_count,
-                max_retries=max_retries,
-                resource_requirements=plain_json(resource_requirements or {}),
-            )
-            return _task(connection.execute(statement.returning(*_task.columns)).one())
-
-    def finish_task(
-        self,
-        task_id: str,
-        *,
-        status: str = "completed",
         output_path: str | None = None,
         error: ErrorRecord | Mapping[str, Any] | None = None,
+        retry_count: int = 0,
+        max_retries: int = 3,
     ) -> MediaTask:
-        """Note how a running step ended (completed, failed or canceled); FAILED_PRECONDITION when it has
-        ended."""
+        """Note a processing step of a file that is over (completed, failed or canceled)."""
         now = datetime.now(UTC)
-        end = literal(now, UtcDateTime())
         with self._database.write() as connection:
-            statement = (
-                update(MediaTaskRow)
-                .where(MediaTaskRow.id == task_id, MediaTaskRow.status == "running")
-                .values(
-                    status=status,
-                    output_path=output_path,
-                    error=plain_json(error.to_dict() if isinstance(error, ErrorRecord) else error),
-                    completed_at=now,
-                    duration=seconds_between(MediaTaskRow.started_at, end),
-                )
-            )
-            row = connection.execute(statement.returning(*_task.columns)).one_or_none()
-            if row is None:
-                raise RealmError(Code.FAILED_PRECONDITION, f"no media task {task_id!r} is running")
-            return _task(row)
+            row = {
+                "id": new_id("task"),
+                "file_id": file_id,
+                "task_type": task_type,
+                "parameters": plain_json(parameters or {}),
+                "status": status,
+                "priority": priority,
+                "queued_at": now,
+                "started_at": now,
+                "completed_at": now,
+                "duration": 0.0,
+                "worker_id": worker_id,
+                "input_path": input_path,
+                "output_path": output_path,
+                "error": plain_json(error.to_dict() if isinstance(error, ErrorRecord) else error),
+                "retry_count": retry_count,
+                "max_retries": max_retries,
+                "resource_requirements": {},
+            }
+            return _task(connection.execute(_ADD_TASK, row).one())
 
     def tasks(self, file_id: str) -> Sequence[MediaTask]:
         """The processing steps of a file, in the order they started."""
@@ -299,40 +269,67 @@ class Media:
 def _get(connection: Connection, file_id: str) -> MediaFile:
     row = connection.execute(select(*_file.columns).where(MediaFileRow.id == file_id)).one_or_none()
     if row is None:
-        raise RealmError(Code.NOT_FOUND, f"no media file {file_id!r}")
+        raise _unknown(file_id)
     return _file(row)
+
+
+def _unknown(file_id: str) -> RealmError:
+    return RealmError(Code.NOT_FOUND, f"no media file {file_id!r}")
+
+
+# Built once: of a statement that is built for each row, building is most of what it takes.
+
+_VERSIONS = select(*_file.columns).where(
+    MediaFileRow.project_id == bindparam("of_project"), MediaFileRow.path == bindparam("of_path")
+)
+_LATEST = _VERSIONS.order_by(MediaFileRow.version.desc()).limit(1)
+_CHANGE = update(MediaFileRow).where(MediaFileRow.id == bindparam("of_file"))
+_ADD_TASK = plain_insert(MediaTaskRow).returning(*_task.columns)
+
+
+@cache
+def _add_version(dialect: str) -> Any:
+    statement = insert(dialect, MediaFileRow)
+    return statement.on_conflict_do_nothing(index_elements=["project_id", "path", "version"]).returning(
+        *_file.columns
+    )
+
+
+@cache
+def _add_tags(dialect: str) -> Any:
+    statement = insert(dialect, MediaTagRow)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["file_id", "tag_type", "tag_value"],
+        set_={"confidence": new.confidence, "source": new.source},
+    )
 
 
 def _add(connection: Connection, project: str, path: str, sha256: str, values: dict[str, Any]) -> MediaFile:
     """The newest version at ``path`` if it has this content, else a new version."""
-    versions = select(*_file.columns).where(MediaFileRow.project_id == project, MediaFileRow.path == path)
-    latest = versions.order_by(MediaFileRow.version.desc()).limit(1)
     now = datetime.now(UTC)
     while True:
-        last = connection.execute(latest).one_or_none()
+        last = connection.execute(_LATEST, {"of_project": project, "of_path": path}).one_or_none()
         known = None if last is None else _file(last)
         if known is not None and known.sha256 == sha256:
             return known
-        made = connection.execute(
-            insert(connection, MediaFileRow)
-            .values(
-                id=new_id("media"),
-                project_id=project,
-                path=path,
-                sha256=sha256,
-                version=1 if known is None else known.version + 1,
-                created_at=now,
-                updated_at=now,
-                **values,
-            )
-            .on_conflict_do_nothing(index_elements=["project_id", "path", "version"])
-            .returning(*_file.columns)
-        ).one_or_none()
+        row = {
+            "id": new_id("media"),
+            "project_id": project,
+            "path": path,
+            "sha256": sha256,
+            "version": 1 if known is None else known.version + 1,
+            "created_at": now,
+            "updated_at": now,
+            **values,
+        }
+        made = connection.execute(_add_version(connection.dialect.name), row).one_or_none()
         if made is not None:
             return _file(made)
         # another process added this version in between: look again
 
 
-def _change(connection: Connection, file_id: str, values: dict[str, Any]) -> None:
-    statement = update(MediaFileRow).where(MediaFileRow.id == file_id)
-    connection.execute(statement.values(updated_at=datetime.now(UTC), **values))
+def _change(connection: Connection, file_id: str, values: dict[str, Any]) -> bool:
+    """Change a file; whether there is one."""
+    row = {"of_file": file_id, "updated_at": datetime.now(UTC), **values}
+    return connection.execute(_CHANGE, row).rowcount > 0
