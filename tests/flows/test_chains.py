@@ -232,3 +232,17 @@ async def test_what_is_remembered_by_content_is_looked_up_along_the_chain(lab, t
     assert ledger.read_text().split() == ["a"] * 4
     (original,) = lab.store.media.list()
     assert len(lab.store.media.tasks(original.id)) == 4, "one for each that was made"
+
+
+async def test_a_chain_wants_what_the_largest_of_its_nodes_wants(lab, monkeypatch):
+    wanted = []
+    run = ThreadRunner.run
+
+    async def noted(self, call, resources, *rest):
+        wanted.append((resources.cpu_millis, resources.memory_mb))
+        return await run(self, call, resources, *rest)
+
+    monkeypatch.setattr(ThreadRunner, "run", noted)
+    small, large = {"cpu_millis": 2000, "memory_mb": 100}, {"cpu_millis": 500, "memory_mb": 900}
+    await lab(chain(add("a", resources=small), add("b", resources=large)))
+    assert wanted == [(2000, 900)]
