@@ -31,7 +31,7 @@ async def guarded(
     run: Run, node_type: NodeType, call: NodeCall, attempt: Callable[[], Awaitable[NodeOutcome]]
 ) -> NodeOutcome:
     """The outcome of ``attempt``, or of its refusal."""
-    place = _place(node_type, call)
+    place = service_of(node_type, call)
     settings, journal = run.env.settings, run.env.journal
     if place is None or settings.breaker_failures == 0:
         return await attempt()
@@ -48,9 +48,8 @@ async def guarded(
         if probing:
             await journal.call(breakers.give_up, *place)
         raise
-    if (fault := _fault(outcome)) is not None:
-        limits = {"threshold": settings.breaker_failures, "pause": settings.breaker_pause}
-        await journal.call(breakers.failed, *place, fault.message, **limits)
+    if fault_of_service(outcome) is not None:
+        await count_failure(run, node_type, call, outcome)
     elif known is not None and outcome.pid:
         await journal.call(breakers.succeeded, *place)
     elif probing:
@@ -58,15 +57,24 @@ async def guarded(
     return outcome
 
 
-def _place(node_type: NodeType, call: NodeCall) -> tuple[str, str] | None:
-    """The service and its operation, as the node type names them."""
+async def count_failure(run: Run, node_type: NodeType, call: NodeCall, outcome: NodeOutcome) -> None:
+    """Count an attempt that blames the service, wherever it was made; any other changes nothing."""
+    service, fault, settings = service_of(node_type, call), fault_of_service(outcome), run.env.settings
+    if service is None or fault is None or settings.breaker_failures == 0:
+        return
+    limits = {"threshold": settings.breaker_failures, "pause": settings.breaker_pause}
+    await run.env.journal.call(run.env.journal.store.breakers.failed, *service, fault.message, **limits)
+
+
+def service_of(node_type: NodeType, call: NodeCall) -> tuple[str, str] | None:
+    """The service that a call is to and its operation, as the node type names them."""
     if node_type.service is None:
         return None
     named = node_type.service(call.parameters)
     return None if named is None else (named[0][:LONGEST_NAME], named[1][:LONGEST_NAME])
 
 
-def _fault(outcome: NodeOutcome) -> ErrorRecord | None:
+def fault_of_service(outcome: NodeOutcome) -> ErrorRecord | None:
     """The error of an attempt that blames the service. An attempt that never ran on a worker says nothing of it."""
     if outcome.error is None or not outcome.pid:
         return None

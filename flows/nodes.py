@@ -16,7 +16,7 @@ from ..core.termination import Termination
 from ..tasks.executor import NodeCall, NodeOutcome, execute_in_flow
 from ..tasks.registry import registry
 from ..tasks.sdk import NodeType
-from .breakers import CIRCUIT, guarded
+from .breakers import CIRCUIT, count_failure, guarded
 from .caching import cached
 from .calls import bare_call, call_of, resources_of, verdict_of
 from .declarations import Edge
@@ -220,6 +220,7 @@ async def _attempt(
 
     made = handle.scope.made.get(handle.key)
     if made is not None and made.recorded and made.of(call):
+        await count_failure(run, node_type, call, made.outcome)
         return made.outcome
     if handle.node.cache is not None:
         return await cached(handle, node_type, call, guarded_attempt)

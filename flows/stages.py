@@ -5,7 +5,7 @@ set of weights; the answer is kept in the records of stages. It is asked again w
 gone, and an answer that lacks something for want of weights or memory is not kept.
 
 The run asks through its journal (:func:`once`), a worker that goes through many nodes in a store of its own
-(:class:`Records`); what is the same content, what still holds and what is kept, is one matter for both.
+(``batches/records.py``); what is the same content, what still holds and what is kept, is one matter for both.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..blocks.objectstore import open_s3
-from ..core.errors import RealmError
 from ..core.references import FileRef, ImageRef, local_path
 from ..core.settings import Settings
 from ..tasks.artifacts import ArtifactStore, sha256_file
@@ -30,7 +28,6 @@ from .journal import file_references, now
 from .results import CACHED
 
 if TYPE_CHECKING:
-    from ..store import Store
     from ..store.media_stages import Stage, StageKey
     from .scope import Handle
 
@@ -60,60 +57,6 @@ async def once(
     if lasting(outcome):
         await journal.call(journal.store.stages.done, key, outcome.output)
     return outcome
-
-
-class Unreachable(Exception):
-    """The records cannot be read here; the message says why."""
-
-
-class Records:
-    """The records as a worker has them: opened when the first is asked for, in the store that knows the instance."""
-
-    def __init__(self, settings: Settings, instance_id: str) -> None:
-        self._settings = settings
-        self._instance_id = instance_id
-
-    def once(
-        self, node_type: NodeType, call: NodeCall, attempt: Callable[[], NodeOutcome]
-    ) -> tuple[NodeOutcome, bool]:
-        """As :func:`once`; also whether what was to be recorded is. :class:`Unreachable`, before the attempt, where the
-        records cannot be read: then it is for the run to ask them."""
-        key = key_of(node_type, call, self._settings)
-        if key is None:
-            return attempt(), True
-        try:
-            found = found_again(self._store.stages.get(key), call, self._settings)
-        except RealmError as error:
-            raise Unreachable(error.record.message) from error
-        if found is not None:
-            return found, True
-        outcome = attempt()
-        if lasting(outcome):
-            try:
-                self._store.stages.done(key, outcome.output)
-            except RealmError as error:
-                log.warning("%s is left for the run to record: %s", call.node_id, error.record.message)
-                return outcome, False
-        return outcome, True
-
-    @cached_property
-    def _store(self) -> Store:
-        from ..store import Store
-
-        # A worker elsewhere may have a database of its own: an answer there would be nobody's. It is not migrated from
-        # here either.
-        store = Store.open(self._settings.database, migrate=False)
-        try:
-            store.instances.get(self._instance_id)
-        except BaseException:
-            store.close()
-            raise
-        return store
-
-    def close(self) -> None:
-        """Close the store, where it was opened."""
-        if "_store" in self.__dict__:
-            self._store.close()
 
 
 def found_again(known: Stage | None, call: NodeCall, settings: Settings) -> NodeOutcome | None:

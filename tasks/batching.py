@@ -37,8 +37,6 @@ def alone(node: Declared, node_type: NodeType) -> str | None:
         return "the run itself drives it"
     if not node_type.idempotent:
         return "it is not idempotent, and a batch that is cut short runs again"
-    if node_type.service is not None:
-        return "it calls a service, which is given pauses when it fails"
     if node.cache is not None:
         return "its results are cached"
     if node.compensate is not None:

@@ -29,7 +29,7 @@ from ..evaluation import ScopeEvaluator
 from ..journal import file_references
 from ..retries import attempts_allowed
 from ..scope import Handle, Scope
-from ..stages import Records, Unreachable
+from .records import ForTheRun, Records
 from .steps import Around, Steps
 
 log = logging.getLogger(__name__)
@@ -144,9 +144,9 @@ class _Walk:
         self.canceled_at: float | None = None
         self.wake: Callable[[], object] = lambda: None
         self._size = 0
-        self._records = Records(settings(), call.instance_id)
+        self._records = Records(settings(), call.instance_id, reuse=call.reuse)
         self._for_the_run = False
-        """Whether nothing more can be done here, as the records are out of reach."""
+        """Whether nothing more can be done here: the records are out of reach, or a service is left alone."""
 
     @cached_property
     def _outer(self) -> Scope:
@@ -163,7 +163,7 @@ class _Walk:
     @property
     def _over(self) -> bool:
         """Whether it is time to bring home what there is."""
-        return monotonic() > self.end or self._size > MOST_BYTES
+        return monotonic() > self.end or self._size > MOST_BYTES or self._records.service_failed
 
     def after(self, outcome: NodeOutcome) -> dict[str, Made]:
         """The attempts of the nodes after the head of a chain, which has completed: as many as there is time for."""
@@ -253,7 +253,7 @@ class _Walk:
             else:
                 try:
                     attempt = made[handle.key] = self._attempt(scope, call)
-                except Unreachable as because:
+                except ForTheRun as because:
                     log.warning("what is left of a task goes through the run: %s", because)
                     self._for_the_run = True
                     return made, nodes, False
@@ -267,7 +267,7 @@ class _Walk:
         return made, nodes, True
 
     def _attempt(self, scope: Scope, call: NodeCall) -> Made:
-        """One attempt of a node, unless what it comes to is known. Raises :class:`Unreachable`."""
+        """One attempt of a node, unless what it comes to is known. Raises :class:`.records.ForTheRun`."""
         if self.call.gpu:
             call = replace(call, gpu=True)
         self.wake = lambda: cancel(call.execution_key, call.attempt)
@@ -275,10 +275,8 @@ class _Walk:
         def attempt() -> NodeOutcome:
             return execute(call, evaluator=ScopeEvaluator(scope.expressions()), brief=True)
 
-        node_type = registry()[call.node_type]
-        if not self.call.reuse or node_type.once is None:
-            return Made(call.parameters, call.input, attempt())
-        return Made(call.parameters, call.input, *self._records.once(node_type, call, attempt))
+        attempted = self._records.attempt(registry()[call.node_type], call, attempt)
+        return Made(call.parameters, call.input, *attempted)
 
     def _completed(self, handle: Handle, call: NodeCall, outcome: NodeOutcome) -> DecidedNode:
         return DecidedNode(

@@ -310,6 +310,31 @@ def develop(parameters: Development, input: Found, context) -> Anything:
     return Anything(original=original, image={"source_sha256": sha256, "sha256": sha256}, **kept)
 
 
+class Asked(BaseModel):
+    ledger: str
+    down: str = ""
+    mends: bool = False
+
+
+@node_type(
+    "test/ask",
+    version="1.0.0",
+    idempotent=True,
+    max_attempts=2,
+    service=lambda parameters: ("asked", "GET"),
+)
+def ask(parameters: Asked, input: Found, context) -> Anything:
+    """Ask a service about a file; it is down for the file ``down``, or for all where that is ``*``, and ``mends`` when
+    it was asked once."""
+    stem = Path(input.file_path).stem
+    with Path(parameters.ledger).open("a") as ledger:
+        ledger.write(f"{stem}\n")
+    asked = Path(parameters.ledger).read_text().split().count(stem)
+    if parameters.down in (stem, "*") and not (parameters.mends and asked > 1):
+        raise RealmError(Code.UNAVAILABLE, "it is down")
+    return Anything(answer=stem)
+
+
 class Company(BaseModel):
     want: int = 0
     seconds: float = 20.0
