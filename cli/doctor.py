@@ -245,7 +245,7 @@ def _heic(settings: Settings) -> Finding:
 
 
 def _faces(settings: Settings) -> Finding:
-    import cv2
+    from ..tasks.opencv import cv2
 
     cascade = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
     if not cascade.is_file():

@@ -206,6 +206,15 @@ def test_rooms_import_each_other_relatively():
 # Shape
 
 
+def test_opencv_is_imported_by_one_thread_at_a_time():
+    """Through ``tasks/opencv.py``, which says why."""
+    plain = re.compile(r"^\s*import cv2\b", re.MULTILINE)
+    found = [
+        str(path.relative_to(ROOT)) for path in modules() if plain.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["tasks/opencv.py"]
+
+
 def test_every_room_says_what_it_does():
     for room in ROOMS:
         doc = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))

@@ -75,7 +75,7 @@ def _tag(image: Image.Image, tag: int) -> Any:
 
 
 def _decoded(data: np.ndarray) -> np.ndarray:
-    import cv2
+    from ..opencv import cv2
 
     # What it has to say of a damaged file it says to stderr; we say it ourselves.
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

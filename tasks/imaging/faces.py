@@ -87,8 +87,9 @@ def _face(box: Any, weight: float, full: tuple[int, int], searched: tuple[int, i
 def find_eyes(image: Image.Image, face: Face) -> tuple[tuple[float, float], tuple[float, float]]:
     """The middles of the eyes of ``face``, left before right as seen; where they are not found, where they mostly
     are."""
-    import cv2
     import numpy as np
+
+    from ..opencv import cv2
 
     upper = (face.x, face.y, face.x + face.width, face.y + round(face.height * _UPPER))
     grey = np.asarray(image.crop(upper).convert("L"))
@@ -122,7 +123,7 @@ def confidence(weight: float) -> float:
 
 
 def _cascade(name: str = _CASCADE) -> Any:
-    import cv2
+    from ..opencv import cv2
 
     kept: dict[str, Any] = _loaded.__dict__.setdefault("cascades", {})
     if (cascade := kept.get(name)) is None:

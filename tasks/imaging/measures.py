@@ -52,8 +52,9 @@ class Quality:
 
 def measure(image: Image.Image) -> Quality:
     """The quality of an upright sRGB picture (RGB or grey, 8 bits)."""
-    import cv2
     import numpy as np
+
+    from ..opencv import cv2
 
     rgb = np.asarray(image.convert("RGB"))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

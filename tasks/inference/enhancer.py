@@ -272,7 +272,7 @@ def _reduced(pixels: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray
     height, width = scaled((image.shape[0], image.shape[1]), factor)
     if pixels.shape[:2] == (height, width):
         return pixels
-    import cv2
+    from ..opencv import cv2
 
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     return small.reshape(height, width, *pixels.shape[2:])
@@ -296,7 +296,7 @@ def _spread(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return np.ascontiguousarray(colour)
-    import cv2
+    from ..opencv import cv2
 
     visible = (~hidden).astype(np.float32)
     total = cv2.blur(colour.astype(np.float32) * visible[:, :, None], (BLEED, BLEED))

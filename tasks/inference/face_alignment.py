@@ -65,7 +65,7 @@ def enlargement(matrix: np.ndarray) -> float:
 
 def cut(rgb: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """The straight face, float32 within 0–1; what lies beyond the picture is its mirror image."""
-    import cv2
+    from ..opencv import cv2
 
     left, top, right, bottom = _around(matrix, rgb.shape[:2], margin=2)
     if left >= right or top >= bottom:
@@ -87,7 +87,7 @@ def paste(
     """Put a restored ``face`` (float32 within 0–1) back into ``canvas``, which is the picture enlarged ``scale``
     times; it fades in from its border, and ``strength`` is its share in the middle. ``mask`` (float32 within 0–1, of
     the face's size) says where in its square the face is; everywhere without one."""
-    import cv2
+    from ..opencv import cv2
 
     # The middle of a pixel of the canvas, in pixels of the picture: (x + 0.5) / scale - 0.5.
     matrix = _moved(matrix, 0.5 / scale - 0.5, 0.5 / scale - 0.5, size=1 / scale)

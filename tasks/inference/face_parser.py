@@ -71,7 +71,7 @@ def straight_batch(faces: Sequence[np.ndarray]) -> Any:
 
 
 def _softened(classes: np.ndarray) -> np.ndarray | None:
-    import cv2
+    from ..opencv import cv2
 
     inside = (~np.isin(classes, AROUND)).astype(np.float32)
     if inside.mean() < LEAST_FACE:

@@ -159,7 +159,7 @@ class Mtcnn:
         return tuple(np.concatenate(each) for each in zip(*answers, strict=True))
 
     def _run(self, file: str, batch: np.ndarray) -> tuple[np.ndarray, ...]:
-        import cv2
+        from ..opencv import cv2
 
         networks: dict[str, Any] = self._local.__dict__.setdefault("networks", {})
         if (network := networks.get(file)) is None:
@@ -206,7 +206,7 @@ def brightened(rgb: np.ndarray) -> np.ndarray:
 
 def _sizes(levels: Levels, smallest: int) -> Iterator[tuple[float, np.ndarray]]:
     """The picture in each size that is searched, and how many of its pixels one of the source's becomes."""
-    import cv2
+    from ..opencv import cv2
 
     height, width = levels[0].shape[:2]
     scale = WINDOW / smallest
@@ -219,7 +219,7 @@ def _sizes(levels: Levels, smallest: int) -> Iterator[tuple[float, np.ndarray]]:
 
 def cut(levels: Levels, box: np.ndarray, side: int) -> np.ndarray:
     """What lies in a square of whole pixels, ``side`` pixels wide; black beyond the picture."""
-    import cv2
+    from ..opencv import cv2
 
     level = level_for(levels, 2 * side / max(1.0, float(box[2] - box[0])))
     picture, factor = levels[level], 1 / (1 << level)

@@ -13,7 +13,7 @@ Levels = Sequence[np.ndarray]
 
 def halves(rgb: np.ndarray, *, smallest: int = 48) -> list[np.ndarray]:
     """The picture and its halves, down to a shorter side of at most ``smallest``."""
-    import cv2
+    from ..opencv import cv2
 
     levels = [np.ascontiguousarray(rgb)]
     while min(levels[-1].shape[:2]) > smallest:
@@ -37,7 +37,7 @@ def level_for(levels: Levels, scale: float) -> int:
 def laid(levels: Levels, matrix: np.ndarray, side: int) -> np.ndarray:
     """What the 2 × 3 ``matrix``, of turn, size and shift, brings from the picture into a square of ``side`` pixels;
     black beyond the picture."""
-    import cv2
+    from ..opencv import cv2
 
     level = level_for(levels, float(np.hypot(matrix[0, 0], matrix[1, 0])))
     factor = 1 << level

@@ -113,7 +113,7 @@ def test_the_widths_of_a_definition_are_facts_without_a_pool():
     assert {name: width.amount for name, width in facts.items()} == {
         "CPU_MILLIS": 2000,
         "MEMORY_MB": 2560,
-        "GPU": 1,
+        "GPU": 0.25,
     }
 
 

@@ -54,7 +54,7 @@ class ClassicalUpscaler:
         return Upscaled(result, "cpu", "integer", len(tops), 0, self._denoise or None)
 
     def _process(self, band: np.ndarray) -> np.ndarray:
-        import cv2
+        from ...opencv import cv2
 
         if self._denoise:
             band = _denoised(band, self._denoise)
@@ -71,7 +71,7 @@ def open_upscaler(request: Request) -> ClassicalUpscaler:
 
 def resample(image: np.ndarray, scale: int) -> np.ndarray:
     """``image`` (H, W) or (H, W, C) enlarged by a whole factor with Lanczos, in its own dtype."""
-    import cv2
+    from ...opencv import cv2
 
     if scale == 1:
         return image.copy()
@@ -81,7 +81,7 @@ def resample(image: np.ndarray, scale: int) -> np.ndarray:
 
 def _denoised(band: np.ndarray, strength: float) -> np.ndarray:
     """Edge-preserving smoothing (bilateral filter); OpenCV has it for floats, so the depth is kept."""
-    import cv2
+    from ...opencv import cv2
 
     smooth = cv2.bilateralFilter(to_unit(band), d=5, sigmaColor=DENOISE * strength, sigmaSpace=2.0)
     return from_unit(smooth, band.dtype)

@@ -198,7 +198,7 @@ def _helper_class() -> Any:
 def _shrunk(large: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if large.shape[:2] == size:
         return large
-    import cv2
+    from ...opencv import cv2
 
     return cv2.resize(large, size[::-1], interpolation=cv2.INTER_AREA)
 
