@@ -52,19 +52,6 @@ class Remarks:
         self._said = found
 
 
-def is_text(name: str) -> bool:
-    """Whether a file name, as Python decodes it, has no bytes in it that are not UTF-8.
-
-    >>> is_text("照片.jpg"), is_text("\\udcff.jpg")
-    (True, False)
-    """
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def readable(path: str) -> str:
     """A path for people to read, its bytes that are no text escaped.
 

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.names import IGNORED, any_of, is_text
 from ..core.references import file_uri
-from .watch_remarks import Remark, is_text
-
-DEFAULT_IGNORE = (
-    ".*",  # hidden, and rsync's and Syncthing's unfinished files
-    "*.part",
-    "*.partial",
-    "*.tmp",
-    "*.temp",
-    "*.crdownload",
-    "*.download",
-    "*~",
-    "~$*",
-    "@eaDir",
-    "@Recycle",
-    "#recycle",
-    "#snapshot",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
-    "Thumbs.db",
-    "desktop.ini",
-)
-"""Names that are never taken and never descended into: unfinished downloads, and what NAS systems keep aside."""
+from .watch_remarks import Remark
 
 CHUNK = 1 << 20
 
@@ -64,11 +41,11 @@ class Stopped(Exception):
 
 class TreeFilter:
     """Which names count. Patterns are shell patterns, compared without regard to case: with a slash against the path
-    relative to the watched folder, else against the name. ``ignore`` adds to :data:`DEFAULT_IGNORE`."""
+    relative to the watched folder, else against the name. ``ignore`` adds to :data:`IGNORED`."""
 
     def __init__(self, patterns: Sequence[str] = (), ignore: Sequence[str] = ()) -> None:
         self._wanted = _either(patterns)
-        self._ignored = _either((*DEFAULT_IGNORE, *ignore))
+        self._ignored = _either((*IGNORED, *ignore))
 
     def ignored(self, relative: str) -> bool:
         """Whether this file is never taken, or this folder never descended into."""
@@ -92,9 +69,8 @@ class TreeFilter:
 def _either(patterns: Sequence[str]) -> Callable[[str], bool] | None:
     if not patterns:
         return None
-    flags = re.IGNORECASE
-    names = re.compile("|".join(fnmatch.translate(p) for p in patterns if "/" not in p) or r"(?!)", flags)
-    paths = re.compile("|".join(fnmatch.translate(p) for p in patterns if "/" in p) or r"(?!)", flags)
+    names = any_of(tuple(p for p in patterns if "/" not in p))
+    paths = any_of(tuple(p for p in patterns if "/" in p))
 
     def matches(relative: str) -> bool:
         name = relative.rpartition(os.sep)[2]

@@ -20,9 +20,10 @@ from .context import NodeContext
 from .path_template import FIELDS, check_template, expand, with_suffix
 from .sdk import Effects, Once, node_type
 from .storage_delete import delete
+from .storage_list import list_files
 from .storage_trash import restore, trash
 
-__all__ = ["delete", "local", "minio", "restore", "s3", "trash"]
+__all__ = ["delete", "list_files", "local", "minio", "restore", "s3", "trash"]
 
 OnConflict = Literal["rename", "overwrite", "fail", "skip"]
 

@@ -76,3 +76,29 @@ def test_the_library_is_looked_after_by_night(library, capsys):
     assert second["output"] == {"embedded": 0, "unreadable": 1, "searchable": 2, "clusters": 0}
     assert second["nodes"]["divide"]["status"] == "skipped"
     assert len(found(capsys, "red car")) == 2
+
+
+def test_a_folder_that_was_there_before_is_taken_in_page_by_page(library, capsys):
+    """Every photo once, a damaged one told and left, and nothing done twice when it is started again."""
+    (library / "photos" / "再" / "@eaDir").mkdir(parents=True)
+    (library / "photos" / "再" / "damaged.jpg").write_bytes(b"\xff\xd8 gone bad")
+    (library / "photos" / "再" / "@eaDir" / "thumb.jpg").write_bytes(b"")
+    shutil.copy(library / "photos" / "lake.jpg", library / "photos" / "再" / "lake again.jpg")
+
+    def backfill() -> dict:
+        arguments = ["--set", "index.model=tiny", "--input", "folder=photos", "--input", "page=2"]
+        code = run(["run", "backfill.yaml", "--engine", "local", "--json", *arguments])
+        result = json.loads(capsys.readouterr().out)
+        assert code == 0, result["error"]
+        return result
+
+    first = backfill()
+    assert first["output"] == {"photos": 5, "unreadable": 1, "searchable": 3}
+    assert first["rounds"]["pages/photos/measure"] == {"completed": 4}
+    assert len(found(capsys, "red car")) == 3
+    again = backfill()
+    assert again["output"] == first["output"]
+    assert again["nodes"]["index"]["output"]["embedded"] == 0
+    measured = [row for label, row in again["nodes"].items() if label.startswith("pages/photos/measure[")]
+    assert len(measured) == 4
+    assert all(row["cached"] for row in measured)

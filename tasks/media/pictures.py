@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Code, RealmError
+from ...core.names import is_ignored
 from ...core.references import FileRef
 from ..exceptions import to_record
 from ..imaging.duplicates import Candidate
@@ -28,8 +29,6 @@ AHEAD = 64
 LARGEST_VECTOR = 1 << 20
 
 _SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
-_NOT_PICTURES = {"@eadir", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "system volume information"}
-"""Folders that a NAS or an operating system keeps copies and previews in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +110,11 @@ def files_in(folder: Path, links: list[Path], *, recursive: bool) -> Iterator[Pa
     a link stands for.
     """
     for base, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if recursive and not name.startswith(".") and name.lower() not in _NOT_PICTURES
-        )
+        folders[:] = sorted(name for name in folders if recursive and not is_ignored(name))
         links += [path for name in folders if (path := Path(base, name)).is_symlink()]
         for name in sorted(names):
             path = Path(base, name)
-            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+            if is_ignored(name) or path.suffix.lower() not in _SUFFIXES:
                 continue
             if path.is_symlink():
                 links.append(path)
