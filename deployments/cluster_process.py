@@ -169,7 +169,7 @@ def _nanny(nanny: Any, scheduler: str, spec: WorkerSpec, memory: int, scratch: s
 def _threads_environment(cores: int, specs: tuple[WorkerSpec, ...]) -> dict[str, Any]:
     """The libraries' own thread pools, so that all workers together use the cores once."""
     each = max(1, cores // max(1, sum(spec.kind == "cpu" for spec in specs)))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
     return {"MALLOC_TRIM_THRESHOLD_": 65536} | dict.fromkeys(names, each)
 
 

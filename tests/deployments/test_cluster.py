@@ -49,14 +49,19 @@ def ended(process):
 
 def test_work_runs_in_worker_processes_that_know_our_settings(cluster):
     def look():
-        return os.getpid(), os.environ["MIRROR_REALM_MAX_PIXELS"], os.environ.get("OMP_NUM_THREADS")
+        from mirror_realm.tasks.opencv import cv2
+
+        threads = os.environ["OMP_NUM_THREADS"], cv2.getNumThreads()
+        return os.getpid(), os.environ["MIRROR_REALM_MAX_PIXELS"], threads
 
     pids = set()
     for worker in cluster.client.scheduler_info(n_workers=-1)["workers"]:
         pid, pixels, threads = cluster.client.submit(look, workers=[worker], pure=False).result()
         pids.add(pid)
         assert pixels == "4321"
-        assert int(threads) >= 1
+        assert 1 <= int(threads[0]) == threads[1], (
+            "OpenCV too uses no more than the worker's share of the cores"
+        )
     assert len(pids) == 2
     assert os.getpid() not in pids
     assert cluster.owned
