@@ -197,7 +197,8 @@ def _on_device(network: Network, pieces: np.ndarray) -> Any:
     """``pieces`` as the network takes them: (N, 3, H, W) within 0–1, in its precision. Bytes travel as bytes."""
     torch = require_torch()
     eight_bits = pieces.dtype == np.uint8
-    batch = torch.from_numpy(np.ascontiguousarray(pieces if eight_bits else to_unit(pieces)))
+    # A copy of floats: a network may give back what it was given, and its result is changed in place.
+    batch = torch.from_numpy(np.ascontiguousarray(pieces) if eight_bits else np.array(to_unit(pieces)))
     if network.device != "cpu":
         batch = batch.pin_memory().to(network.device, non_blocking=True)
     batch = batch.float().div_(255) if eight_bits else batch
