@@ -137,6 +137,9 @@ class Library:
         for facts in found:
             self._show(facts)
 
+        # In one order for everybody: two runs over the same pictures must not wait for each other.
+        found.sort(key=lambda facts: sorted(facts))
+
         def rows(store: Store) -> None:
             for facts in found:
                 record(store, instance_id, facts, failed=failed, archived=self._archived)

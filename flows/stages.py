@@ -36,6 +36,10 @@ log = logging.getLogger("mirror_realm.run")
 OWN_WEIGHTS = ("weights", "face_weights")
 """Parameters that name a weights file of a person's own."""
 
+MADE_FOR = "$made_for"
+"""The key of a record's result that says for which execution of a node it was made. If that one comes again, its
+process died before the journal knew of the attempt: then it was made, and not found."""
+
 UNFINISHED = ("degraded", "unavailable")
 """Fields by which an output says that it lacks something that another time may have."""
 
@@ -55,7 +59,7 @@ async def once(
         return found
     outcome = await attempt()
     if lasting(outcome):
-        await journal.call(journal.store.stages.done, key, outcome.output)
+        await journal.call(journal.store.stages.done, key, kept(outcome, call))
     return outcome
 
 
@@ -70,6 +74,11 @@ def lasting(outcome: NodeOutcome) -> bool:
     """Whether an outcome is one to record: complete, and lacking nothing."""
     output = outcome.output
     return outcome.ok and isinstance(output, dict) and not any(map(output.get, UNFINISHED))
+
+
+def kept(outcome: NodeOutcome, call: NodeCall) -> dict[str, Any]:
+    """What is recorded of a lasting outcome: its output, and whose it is."""
+    return {**outcome.output, MADE_FOR: call.execution_key}
 
 
 def key_of(node_type: NodeType, call: NodeCall, settings: Settings) -> StageKey | None:
@@ -155,8 +164,10 @@ def _archived(output: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _outcome(known: Stage, call: NodeCall) -> NodeOutcome:
     moment = now().isoformat()
+    output = dict(known.result or {})
+    cut = output.pop(MADE_FOR, None) == call.execution_key
     return NodeOutcome(
-        output=_as_found(dict(known.result or {}), call),
+        output=output if cut else _as_found(output, call),
         error=None,
         started_at=moment,
         completed_at=moment,
@@ -164,7 +175,7 @@ def _outcome(known: Stage, call: NodeCall) -> NodeOutcome:
         pid=0,
         device="cpu",
         resource_usage={},
-        notes={CACHED: {"content": known.sha256, "at": known.updated_at.isoformat()}},
+        notes={} if cut else {CACHED: {"content": known.sha256, "at": known.updated_at.isoformat()}},
     )
 
 

@@ -39,7 +39,7 @@ class Lots:
         self._changed = asyncio.Event()
 
     async def take(self) -> list[Numbered]:
-        """The next items, in order; none when all are done. Whatever is taken ends in :meth:`done`."""
+        """The next items, in order; none when all are done. Whatever is taken ends in :meth:`over`."""
         while not self._left:
             if not self._out:
                 return []
@@ -53,11 +53,18 @@ class Lots:
         self._out += 1
         return lot
 
-    def done(self, lot: Sequence[Numbered], left: Sequence[Numbered] = ()) -> None:
-        """A lot is over, but for those at its end that nothing was done with: they are put back."""
-        self._out -= 1
+    def put_back(self, lot: Sequence[Numbered], left: Sequence[Numbered]) -> None:
+        """Nothing was done with those at the end of a lot: they are for whoever is free."""
         self._left += len(left)
         self._back.extendleft(reversed(left))
-        twice = max(1, 2 * (len(lot) - len(left)))
-        self._size = min(self._largest, twice if left else max(self._size, twice))
+        self._size = min(self._largest, max(1, 2 * (len(lot) - len(left))))
+        self._changed.set()
+
+    def got_done(self, lot: Sequence[Numbered]) -> None:
+        """All of a lot was done."""
+        self._size = min(self._largest, max(self._size, 2 * len(lot)))
+
+    def over(self) -> None:
+        """A lot that was taken is over, however it ended."""
+        self._out -= 1
         self._changed.set()

@@ -12,7 +12,7 @@ from ...core.settings import Settings
 from ...tasks.executor import NodeCall, NodeOutcome
 from ...tasks.sdk import NodeType
 from ..breakers import fault_of_service, service_of
-from ..stages import found_again, key_of, lasting
+from ..stages import found_again, kept, key_of, lasting
 
 if TYPE_CHECKING:
     from ...store import Store
@@ -54,7 +54,7 @@ class Records:
         outcome = self._guarded(node_type, call, perform)
         if lasting(outcome):
             try:
-                self._store.stages.done(key, outcome.output)
+                self._store.stages.done(key, kept(outcome, call))
             except RealmError as error:
                 log.warning("%s is left for the run to record: %s", call.node_id, error.record.message)
                 return outcome, False
@@ -65,7 +65,8 @@ class Records:
     ) -> NodeOutcome:
         """What ``perform`` comes to, where the service that it calls is well: only the run tries one that is not, and
         counts failures."""
-        if (service := service_of(node_type, call)) is None:
+        service = service_of(node_type, call)
+        if service is None or self._settings.breaker_failures == 0:
             return perform()
         try:
             known = self._store.breakers.find(*service)

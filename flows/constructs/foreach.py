@@ -16,6 +16,9 @@ from ..together import side_by_side
 from .collected import Collected
 from .site import Site
 
+Attempted = tuple[Numbered, Mapping[str, Made]]
+"""An item, and the attempts that a worker made of it."""
+
 PROGRESS_STEPS = 200
 """Progress reports of one foreach, about."""
 SPLIT = 8
@@ -67,14 +70,17 @@ class _Items:
     async def work(self) -> None:
         """Go through one lot after another, until there are no more, or the foreach has failed."""
         while self.failure is None and (lot := await self._lots.take()):
-            self._lots.done(lot, await self._lot(lot))
+            try:
+                await self._lot(lot)
+            finally:
+                self._lots.over()
 
-    async def _lot(self, lot: list[Numbered]) -> list[Numbered]:
+    async def _lot(self, lot: list[Numbered]) -> None:
         """Items in batches, but those that an earlier life of the instance began: their nodes are looked at one by
-        one. Those at the end that no batch had the time for."""
+        one. Those that a batch had no time for are put back."""
         if self._batches is None:
             await self._one(lot[0])
-            return []
+            return
         async with self._looking:  # Rounds are asked for in order, each once.
             for one in lot:
                 if one.past is None:
@@ -86,37 +92,43 @@ class _Items:
                 await self._one(left[0])
                 left = left[1:]
                 continue
-            late = await self._batch(self._batches, fresh)
+            late, lame = await self._batch(self._batches, fresh)
             left = [*late, *left[len(fresh) :]]
+            if late:  # For whoever is free, while those of the batch have their retries.
+                self._lots.put_back(lot, left)
+            for one, made in lame:
+                await self._one(one, made=made)
             if late:
-                break
-        return left
+                return
+        self._lots.got_done(lot)
 
-    async def _batch(self, batches: Batches, left: list[Numbered]) -> list[Numbered]:
-        """Items of which no earlier life began any node. Those at the end that there was no time for."""
+    async def _batch(self, batches: Batches, left: list[Numbered]) -> tuple[list[Numbered], list[Attempted]]:
+        """Items of which no earlier life began any node. Those at the end that there was no time for, and those that
+        go on in the run."""
         size, whole = len(left), True
         while left and self.failure is None:
             if batches.watched:
                 await self._one(left.pop(0))
                 continue
             results = await batches.run([self._item(one) for one in left[:size]])
+            lame: list[Attempted] = []
             for one, result in zip(left, results, strict=False):
                 if isinstance(result, Done):
                     self._put(result.index, result.output)
-                elif self.failure is None:
-                    await self._one(one, made=result.made)
+                elif self.failure is None or result.made:  # What was begun beside a failure is told too.
+                    lame.append((one, result.made))
             left = left[len(results) :]
-            if (
-                not results and size == 1
-            ):  # It may be the one that kills its workers: the run holds it responsible.
-                await self._one(left.pop(0))
-            elif not results:
-                size, whole = max(1, size // SPLIT), False
-            elif whole and not (batches.in_order and isinstance(results[-1], Left)):
-                break
-            else:
+            if whole and results and not (batches.in_order and isinstance(results[-1], Left)):
+                return left, lame
+            for one, made in lame:
+                await self._one(one, made=made)
+            if results:
                 size *= 2
-        return left
+            elif size > 1:
+                size, whole = max(1, size // SPLIT), False
+            else:  # It may be the one that kills its workers: the run holds it responsible.
+                await self._one(left.pop(0))
+        return left, []
 
     def _item(self, one: Numbered) -> Item:
         around = self._site.handle.scope.iteration

@@ -74,6 +74,27 @@ async def test_a_service_that_is_down_is_left_alone(files, strict, lab, sent, tm
     assert sent == ([] if size == 1 else ["llll", "dddd", "dd"])
 
 
+async def test_what_follows_a_failure_does_not_wait_for_its_retries(files, lab, sent, tmp_path):
+    """Two takers: while one item waits to be tried again, the other goes on with the rest of its lot."""
+    ledger = tmp_path / "ledger"
+    text = asking(files, ledger, "f0", mends=True, attempts=2, batch_size=5, max_concurrent=2)
+    result = await lab(text.replace('"initial": "10ms"', '"initial": "2s"'))
+    assert result["status"] == "completed"
+    assert ledger.read_text().split()[-1] == "f0", "the others were asked before its second attempt"
+    assert asked(ledger) == {f"f{n}": 1 + (n == 0) for n in range(10)}
+
+
+async def test_attempts_beside_the_one_that_ends_it_are_told(files, lab, sent, tmp_path):
+    """Four takers, all of whose first items fail: each attempt is journaled, and counted against the service."""
+    ledger = tmp_path / "ledger"
+    text = asking(files, ledger, "*", batch_size=3, max_concurrent=4, on_item_error="fail")
+    result = await lab(text)
+    assert result["status"] == "failed"
+    journaled = {label for label in result["nodes"] if label.startswith("each/one[")}
+    assert journaled == {f"each/one[{stem[1:]}]" for stem in asked(ledger)}
+    assert lab.store.breakers.find("asked", "GET").failures == sum(asked(ledger).values())
+
+
 async def test_photos_are_stored_as_one_by_one(folder, home, sent):
     store = {"node_id": "store", "type": "storage/minio", "parameters": {"bucket": "照片"}}
     body = {

@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 from mirror_realm.flows.batches.lots import Lots
 
 
+def over(lots, lot, left=()):
+    """A lot is over, but for those at its end."""
+    if left:
+        lots.put_back(lot, left)
+    else:
+        lots.got_done(lot)
+    lots.over()
+
+
 @given(
     count=st.integers(0, 60),
     size=st.integers(1, 20),
@@ -25,7 +34,7 @@ def test_each_item_is_done_once_by_however_many(count, size, takers, gets):
             turns[0] += 1
             await asyncio.sleep(0)
             done.extend(one.index for one in lot[:time_for])
-            lots.done(lot, lot[time_for:])
+            over(lots, lot, lot[time_for:])
 
     async def all_of_them():
         async with asyncio.timeout(10):
@@ -41,11 +50,11 @@ async def test_slow_items_are_taken_in_ever_smaller_lots():
     lots = Lots(range(100), 25, 4)
     first = await lots.take()
     assert [one.index for one in first] == list(range(25))
-    lots.done(first, first[3:])
+    over(lots, first, first[3:])
     sizes = []
     while lot := await lots.take():
         sizes.append(len(lot))
-        lots.done(lot, lot[3:])
+        over(lots, lot, lot[3:])
     assert sizes[0] == 6, "twice what there was time for"
     assert sizes[-3:] == [1, 1, 1], "no more than a share of what is left"
 
@@ -56,11 +65,11 @@ async def test_who_finds_nothing_waits_for_what_others_may_put_back():
     waiting = asyncio.create_task(lots.take())
     await asyncio.sleep(0)
     assert not waiting.done()
-    lots.done(lot, lot[1:])
+    over(lots, lot, lot[1:])
     rest = await waiting
     assert [one.index for one in rest] == [1, 2]
-    lots.done(rest)
+    over(lots, rest)
     last = await lots.take()
     assert [one.index for one in last] == [3]
-    lots.done(last)
+    over(lots, last)
     assert await lots.take() == []
