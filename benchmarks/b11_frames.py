@@ -37,6 +37,8 @@ FLOP_PER_PIXEL = 35.9e6
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}
 """Published dense fp16 FLOP/s of tensor cores, by a part of the device's name."""
 QUALITY = 92
+START = 600.0
+"""Seconds after which processes wait no longer for one that failed."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def in_processes(task: Task, count: int) -> tuple[float, float, float | None]:
         return sustained(task)
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(count) as pool:
-        start = manager.Barrier(count)
+        start = manager.Barrier(count, timeout=START)
         results = pool.starmap(sustained, [(task, start)] * count, chunksize=1)
     busy = [share for _, _, share in results if share is not None]
     return (
@@ -208,7 +210,8 @@ def one_frame(report: Report, task: Task, tiles: list[int], rounds: int) -> None
     if task.device == "cpu":
         return
     device = torch.cuda.get_device_name(task.device)
-    peak = next((flops for name, flops in PEAKS.items() if name in device), None)
+    words = device.replace("-", " ").split()
+    peak = next((flops for name, flops in PEAKS.items() if name in words), None)
     floor = f"; the floor at its peak is {readable(flop / peak)}" if peak else ""
     report.note(
         f"one frame: {readable(best.median)} at best, {flop / best.median / 1e12:.0f} TFLOP/s on {device}{floor}"
@@ -253,7 +256,7 @@ def main() -> None:
                     busy=f"{busy:.0%}" if busy is not None else "",
                 )
                 if not on_cpu:
-                    had = computing / seconds
+                    had = computing / seconds / processes
                     report.note(f"{processes} × {threads}: somebody had the device {had:.0%} of the time")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     report.note(f"this process took {peak:.1f} GiB of memory at its peak")

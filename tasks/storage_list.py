@@ -62,9 +62,9 @@ class ListOutput(BaseModel):
     count: int
     last: str | None = Field(description="The path to go on after; null when there was no file")
     more: bool = Field(description="Whether there are files after these")
-    links: int = Field(description="Links met on the way, which are not followed")
+    links: int = Field(description="Links met up to there, which are not followed")
     unreadable: int = Field(
-        description="Files and folders met on the way that are not listed: no permission, or a name that is not UTF-8"
+        description="Files and folders met up to there that are not listed: no permission, or a name that is not UTF-8"
     )
 
 
@@ -73,6 +73,7 @@ class _Walk:
     """A way through a tree in the order of the paths' parts, beginning behind one of them."""
 
     context: NodeContext
+    root: Path
     recursive: bool
     links: int = 0
     unreadable: int = 0
@@ -83,7 +84,13 @@ class _Walk:
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
+        except OSError as error:
+            if folder == self.root:  # An empty page would say that there is nothing.
+                raise RealmError(
+                    Code.PERMISSION_DENIED if isinstance(error, PermissionError) else Code.UNAVAILABLE,
+                    f"the folder {folder} cannot be read: {error.strerror}",
+                    hint="check its permissions and the mount",
+                ) from error
             self.unreadable += 1
             return
         for entry in found:
@@ -120,20 +127,24 @@ def list_files(parameters: ListParameters, input: ListInput, context: NodeContex
     "{{ … last }}"` lists it. Files that come meanwhile are listed where they come after what was listed before. A
     whole folder with a `control/loop`: examples/photo-library/backfill.yaml.
 
-    Errors: PERMISSION_DENIED outside the roots, NOT_FOUND when there is no such folder.
+    Errors: PERMISSION_DENIED outside the roots, NOT_FOUND when there is no such folder, UNAVAILABLE when it cannot be
+    read.
     """
     folder = context.folder(parameters.folder)
-    walk = _Walk(context, parameters.recursive)
+    walk = _Walk(context, folder, parameters.recursive)
     wanted = any_of(tuple(parameters.pattern))
     room = int(SHARE * context.settings.max_payload_bytes)
     files: list[ListedFile] = []
-    more = False
+    more, links, unreadable = False, 0, 0
     for entry in walk.files(folder, _parts(folder, parameters.after)):
         if not wanted.match(entry.name):
             continue
         try:
             status = entry.stat(follow_symlinks=False)
-        except OSError:  # It went while we looked.
+        except FileNotFoundError:  # It went while we looked.
+            continue
+        except OSError:
+            walk.unreadable += 1
             continue
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
         file = ListedFile(file_path=entry.path, name=entry.name, size=status.st_size, modified=modified)
@@ -142,13 +153,16 @@ def list_files(parameters: ListParameters, input: ListInput, context: NodeContex
             more = True
             break
         files.append(file)
+        links, unreadable = walk.links, walk.unreadable
+    if not more:
+        links, unreadable = walk.links, walk.unreadable
     return ListOutput(
         files=files,
         count=len(files),
         last=files[-1].file_path if files else None,
         more=more,
-        links=walk.links,
-        unreadable=walk.unreadable,
+        links=links,
+        unreadable=unreadable,
     )
 
 

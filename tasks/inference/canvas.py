@@ -6,6 +6,7 @@ the next row of tiles is computed.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy as np
 from .compat import require_torch
 from .memory import ran_out
 from .tiles import Plan, Tile, full_scale
+
+MOST_PINNED = 256 << 20
+"""Bytes of a result that a GPU may write into directly: torch keeps such memory for as long as the process lives."""
 
 
 class Canvas:
@@ -89,7 +93,13 @@ class Canvas:
         torch = require_torch()
         # Torch has few operations on uint16.
         kinds = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
-        return torch.empty(shape, dtype=kinds[self._dtype.name], pin_memory=self._band.is_cuda)
+        kind = kinds[self._dtype.name]
+        if self._band.is_cuda and math.prod(shape) * kind.itemsize <= MOST_PINNED:
+            try:
+                return torch.empty(shape, dtype=kind, pin_memory=True)
+            except RuntimeError:
+                pass  # Plain memory takes a few milliseconds longer.
+        return torch.empty(shape, dtype=kind)
 
 
 def _zeros(shape: tuple[int, ...], device: str) -> Any:

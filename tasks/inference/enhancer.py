@@ -20,7 +20,7 @@ import numpy as np
 from ...core.errors import Code, RealmError
 from .models import ModelSpec, model_named
 from .tiles import MIN_OVERLAP, from_unit, full_scale, to_unit
-from .turns import turn
+from .turns import turn, waited
 
 if TYPE_CHECKING:
     from .face_restorer import FaceRequest, FacesDone
@@ -234,12 +234,12 @@ def _enhance_with(
     if request.outscale is not None:
         request = replace(request, scale=ceil(request.outscale))
     colour, alpha = _split(image)
+    began = monotonic() - waited()
     with turn(request.device, check):
-        began = monotonic()
         upscaler = open_upscaler(name, request)
-        work = upscaler.upscale(colour, progress, check)
-        faces = _restore_faces(colour, work, upscaler, request, check)
-        seconds = monotonic() - began
+    work = upscaler.upscale(colour, progress, check)
+    faces = _restore_faces(colour, work, upscaler, request, check)
+    seconds = monotonic() - waited() - began
     pixels = _join(work.pixels, alpha, image, upscaler.scale)
     pixels = _reduced(pixels, image, request.factor)
     return Enhanced(pixels, name, upscaler.identity, None, work, seconds, faces)

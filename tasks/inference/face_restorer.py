@@ -22,6 +22,7 @@ from .face_parser import FaceParser, Parsing, not_finite, open_parser, straight_
 from .kept_models import KeptModels, module_bytes
 from .memory import ran_out
 from .networks import check_device, torch_dtype
+from .turns import turn
 from .weights import check_file, find_weights, read_tensors
 
 MOST_PIXELS = 1.5
@@ -130,7 +131,8 @@ def restore_faces(
     networks = None
     if waiting:
         check()
-        networks = _Networks.opened(request, maker, device, precision)
+        with turn(device, check):
+            networks = _Networks.opened(request, maker, device, precision)
         results = _restored(rgb, [faces[place][1] for place in waiting], networks, check)
         for done, (place, result) in enumerate(zip(waiting, results, strict=True), 1):
             if isinstance(result, str):
@@ -207,7 +209,8 @@ def _restored(
     while done < len(matrices):
         check()
         batch = matrices[done : done + at_once]
-        made = networks.made(rgb, batch)
+        with turn(device, check):
+            made = networks.made(rgb, batch)
         if made is None and len(batch) > 1:
             at_once = len(batch) // 2
             continue

@@ -83,7 +83,7 @@ def test_pictures_take_turns_at_a_gpu_and_share_everything_else(monkeypatch):
         identity, scale, capabilities = "stand-in", 2, Capabilities(True, ("cuda",), ("fp32",))
 
         def upscale(self, rgb, progress, check):
-            with computing:
+            with turn(DEVICE, check), computing:
                 time.sleep(0.1)
                 return Upscaled(rgb.repeat(2, axis=0).repeat(2, axis=1), DEVICE, "fp16", 1, 0)
 

@@ -147,3 +147,27 @@ def test_a_large_tree_can_be_canceled(tmp_path, monkeypatch):
     with pytest.raises(RealmError) as caught:
         page(context_in(tmp_path, roots=(tmp_path,), canceled=canceled), tmp_path)
     assert caught.value.code is Code.CANCELLED
+
+
+def test_a_folder_that_went_is_no_empty_folder(tree, context, monkeypatch):
+    real = os.scandir
+
+    def scandir(place):
+        if place == tree:
+            raise OSError(5, "Input/output error")
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RealmError, match="cannot be read: Input/output error") as caught:
+        page(context, tree)
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+def test_what_is_not_listed_is_counted_once_over_all_pages(tree, context):
+    for name in ("a.b.jpg", "a.c.jpg", "zz.jpg"):
+        (tree / name).symlink_to(tree / "a.jpg")
+    output, links, after = None, 0, None
+    while output is None or output.more:
+        output = page(context, tree, after=after, limit=1)
+        links, after = links + output.links, output.last
+    assert links == 3

@@ -25,6 +25,7 @@ from ..memory import choose_tile, pixel_budget, ran_out
 from ..models import ModelSpec
 from ..networks import Network, torch_dtype
 from ..tiles import MIN_TILE, QUANTUM, from_unit, plan_tiles, to_unit
+from ..turns import turn
 from ..weights import Built, build_network
 from .torch_sr import CPU_TILE, source_of
 
@@ -64,8 +65,9 @@ class UpstreamUpscaler:
         padding = (0, -height % multiple), (0, -width % multiple), (0, 0)
         picture = np.pad(to_unit(rgb), padding, mode="edge")
         tile = self._first_tile(height, width)
-        while (made := self._attempt(picture, tile, progress, check)) is None:
-            tile = self._smaller(tile, picture.shape[:2])
+        with turn(self._network.device, check):  # Its tiler keeps all of a picture on the device.
+            while (made := self._attempt(picture, tile, progress, check)) is None:
+                tile = self._smaller(tile, picture.shape[:2])
         large = made[: height * self._network.scale, : width * self._network.scale]
         return Upscaled(
             from_unit(_shrunk(large, (height * self.scale, width * self.scale)), rgb.dtype),

@@ -21,6 +21,7 @@ from ..ladder import Ladder, first_line
 from ..memory import choose_tile, pixel_budget, ran_out
 from ..networks import Network, NetworkSource, torch_dtype
 from ..tiles import MIN_TILE, QUANTUM, Plan, plan_tiles, reduction, to_unit
+from ..turns import turn
 from ..weights import Build, build_spandrel, find_weights
 
 CAPABILITIES = Capabilities(learned=True, devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16"))
@@ -71,8 +72,9 @@ class TorchUpscaler:
             check()
             group = plan.tiles[done : done + size]
             pieces = np.stack([plan.cut(rgb, tile) for tile in group])
-            for tile, pixels in zip(group, self._run(pieces, check), strict=True):
-                canvas.add(tile, pixels)
+            with turn(self._network.device, check):
+                for tile, pixels in zip(group, self._run(pieces, check), strict=True):
+                    canvas.add(tile, pixels)
             done += len(group)
             progress(done, len(plan))
         return Upscaled(
@@ -189,7 +191,7 @@ def forward(network: Network, pieces: np.ndarray, target: int) -> Any | None:
         # Before the clamp, which would make a white pixel of an infinite one.
         if not all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(result)):
             return None
-        result = _shrunk(result.float().clamp_(0.0, 1.0), network.scale, target)
+        result = _shrunk(result.float().clamp(0.0, 1.0), network.scale, target)
         return result.permute(0, 2, 3, 1)
 
 
