@@ -52,6 +52,7 @@ class Task:
     weights: str
     frames: int
     threads: int
+    compiled: bool = False
 
     def request(self, tile: int | None = None) -> Any:
         """The request for one picture."""
@@ -66,6 +67,7 @@ class Task:
             precision=self.precision,
             tile=self.tile if tile is None else tile,
             weights=Path(self.weights),
+            compiled=self.compiled,
         )
 
 
@@ -79,6 +81,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, help="of a sustained run")
     parser.add_argument("--threads", type=int, default=4, help="that share the device")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2], help="that share the device")
+    parser.add_argument("--compiled", action="store_true", help="by torch.compile")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 
@@ -242,7 +245,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = save(random_x4(*((16, 2) if on_cpu else (64, 23))), Path(folder) / "random.pth")
         frames = options.frames or (12 if on_cpu else 48)
-        task = Task(device, (width, height), 0, precision, str(weights), frames, options.threads)
+        task = Task(
+            device, (width, height), 0, precision, str(weights), frames, options.threads, options.compiled
+        )
         one_frame(report, task, tiles, options.rounds)
         for processes in options.processes:
             for threads in sorted({1, options.threads}):

@@ -52,6 +52,9 @@ class Settings(BaseModel):
     models_idle: float = Field(
         default=600.0, ge=0, description="Seconds after which a model that nobody used is let go; 0: never"
     )
+    torch_compile: bool = Field(
+        default=False, description="Whether enhancing networks are compiled for each shape of tile"
+    )
     dask_scheduler: str | None = Field(
         default=None, description="Address of a Dask scheduler; default a local cluster"
     )

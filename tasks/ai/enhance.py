@@ -138,6 +138,7 @@ def _request(parameters: EnhanceParameters, model: ModelSpec, context: NodeConte
         tile=parameters.tile,
         overlap=parameters.tile_overlap,
         memory_mb=RESOURCES.memory_mb,
+        compiled=context.settings.torch_compile,
         weights=_weights(parameters.weights, context) if parameters.weights else None,
         weights_sha256=parameters.weights_sha256,
     )

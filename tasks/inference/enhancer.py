@@ -50,7 +50,8 @@ class Request:
     """What is asked for. ``scale`` is of the result, whatever the network's own; ``outscale``, where given, is a
     factor that need not be whole and stands above it. ``tile`` 0 chooses by picture and memory; ``memory_mb`` bounds
     the working memory on a CPU (a GPU's free memory is measured). ``cpu_allowed``: whether a GPU without memory
-    enough may hand over to the CPU. ``faces``: how faces are restored, where they are to be."""
+    enough may hand over to the CPU. ``compiled``: whether torch is to compile the network. ``faces``: how faces are
+    restored, where they are to be."""
 
     model: ModelSpec
     models_folder: Path
@@ -65,6 +66,7 @@ class Request:
     weights: Path | None = None
     weights_sha256: str | None = None
     cpu_allowed: bool = False
+    compiled: bool = False
     faces: FaceRequest | None = None
 
     @property

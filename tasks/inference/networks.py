@@ -45,7 +45,8 @@ class Network:
 @dataclass(frozen=True, slots=True)
 class NetworkSource:
     """Which network: a known model, its weights (``weights`` over the models folder), the share of a
-    model's own weights where it mixes in a companion, and what makes a network of the tensors."""
+    model's own weights where it mixes in a companion, what makes a network of the tensors, and whether torch is to
+    compile it."""
 
     model: ModelSpec
     folder: Path
@@ -53,6 +54,7 @@ class NetworkSource:
     sha256: str | None = None
     denoise: float | None = None
     build: Build = build_spandrel
+    compiled: bool = False
 
 
 networks: KeptModels[Network] = KeptModels(lambda network: module_bytes(network.module))
@@ -71,14 +73,14 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
     path = find_weights(model.weights, source.folder, explicit=source.weights)
     file = check_file(path, expected if path.name == model.weights.file or source.sha256 else None)
     share = source.denoise if model.controls_denoise else None
-    key = (str(file.path), file.sha256, model.name, share, device, precision, source.build)
+    key = (str(file.path), file.sha256, model.name, share, device, precision, source.build, source.compiled)
 
     def load() -> Network:
         if model.build is not None:
             return Network(
                 identity=f"{model.name}@{file.sha256[:12]}",
                 description=f"{model.title} ×{model.scale}",
-                module=_placed(_built_by(model, path), device, precision),
+                module=_placed(_built_by(model, path), device, precision, source.compiled),
                 scale=model.scale,
                 device=device,
                 precision=precision,
@@ -93,7 +95,7 @@ def network(source: NetworkSource, device: str, precision: str) -> Network:
         return Network(
             identity=f"{model.name}@{file.sha256[:12]}",
             description=built.description,
-            module=_placed(built.module, device, precision),
+            module=_placed(built.module, device, precision, source.compiled),
             scale=built.scale,
             device=device,
             precision=precision,
@@ -162,6 +164,11 @@ def torch_dtype(precision: str) -> Any:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def _placed(module: Any, device: str, precision: str) -> Any:
+def _placed(module: Any, device: str, precision: str, compiled: bool) -> Any:
     torch = require_torch()
-    return module.to(device=device, dtype=torch_dtype(precision), memory_format=torch.channels_last)
+    placed = module.to(device=device, dtype=torch_dtype(precision), memory_format=torch.channels_last)
+    if not compiled:
+        return placed
+    from .compiled import Compiled
+
+    return Compiled(placed)

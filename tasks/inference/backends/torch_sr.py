@@ -176,7 +176,13 @@ def source_of(request: Request, build: Build = build_spandrel) -> NetworkSource:
     require_installed()
     find_weights(model.weights, request.models_folder, explicit=request.weights)
     return NetworkSource(
-        model, request.models_folder, request.weights, request.weights_sha256, request.denoise, build
+        model,
+        request.models_folder,
+        request.weights,
+        request.weights_sha256,
+        request.denoise,
+        build,
+        request.compiled,
     )
 
 
