@@ -55,10 +55,9 @@ async def env(home, cluster, scheduler, tmp_path):
     with Store.open(settings().database) as store:
         journal, events, listeners = Journal(store), [], []
         runner = await DaskRunner.connect(scheduler)
+        keeper = asyncio.create_task(two_workers(cluster, runner.client))
         async with asyncio.timeout(60):
-            # One that a test before has killed while it started is gone for good, some time after.
             while len((await runner.client.scheduler.identity(n_workers=-1))["workers"]) < 2:
-                cluster.scale(2)
                 await asyncio.sleep(0.2)
 
         def heard(event):
@@ -70,8 +69,18 @@ async def env(home, cluster, scheduler, tmp_path):
         bundle = type("Env", (), {"store": store, "events": events, "listeners": listeners})
         with use(environment):
             yield bundle
+        keeper.cancel()
+        await asyncio.wait([keeper])
         await runner.close()
         journal.close()
+
+
+async def two_workers(cluster, client):
+    """One that is killed while it starts is gone for good, some time after: another takes its place, as in ours."""
+    while True:
+        if len((await client.scheduler.identity(n_workers=-1))["workers"]) < 2:
+            cluster.scale(2)
+        await asyncio.sleep(0.2)
 
 
 async def run(env, build):
