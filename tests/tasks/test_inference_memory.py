@@ -186,7 +186,7 @@ def test_a_gpu_hands_over_to_the_cpu_only_where_that_is_allowed():
 
 
 def test_a_network_that_does_not_load_for_want_of_memory_says_so(files, monkeypatch):
-    def full(module, device, precision):
+    def full(module, device, precision, compiled):
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr("mirror_realm.tasks.inference.networks._placed", full)
