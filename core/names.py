@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
 from functools import cache
 
 IGNORED = (
@@ -40,9 +39,9 @@ def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)", re.IGNORECASE)
 
 
-def is_ignored(name: str, also: Iterable[str] = ()) -> bool:
-    """Whether a file or folder of that name is never taken, by :data:`IGNORED` or what is ignored ``also``."""
-    return any_of((*IGNORED, *also)).match(name) is not None
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of that name is never taken."""
+    return any_of(IGNORED).match(name) is not None
 
 
 def is_text(name: str) -> bool:

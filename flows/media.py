@@ -149,7 +149,7 @@ class Library:
             return
         except NO_VERDICTS:
             raise
-        except Exception:
+        except Exception:  # Whatever outputs say of pictures, it must not keep a batch from the journal.
             if not found:
                 raise
             log.exception("a batch of instance %s is journaled without the media library's rows", instance_id)

@@ -219,7 +219,7 @@ def _enhanced(
 
 def _paced(context: NodeContext) -> Callable[[int, int], None]:
     """Reports progress, and gives up early what cannot end in time, instead of computing until the
-    timeout. Waiting for a turn at a GPU is no work."""
+    timeout. The first turn at a GPU is waited for before that."""
     started = monotonic()
 
     def progress(done: int, total: int) -> None:

@@ -30,7 +30,9 @@ class Compiled:
         if self._call is not self._module:
             try:
                 return self._call(batch)
-            except Exception as error:
+            except (
+                Exception
+            ) as error:  # Compilers fail in many ways; a fault of the module comes again below.
                 if ran_out(error):
                     raise
                 log.warning("torch.compile failed, the network runs as it is: %s", _first_line(error))

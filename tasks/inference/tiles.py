@@ -10,7 +10,6 @@ Heights come before widths everywhere; lengths are in pixels of the source unles
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -182,9 +181,3 @@ def reduction(scale: int, target: int) -> np.ndarray:
         edges_out[:-1, None], edges_in[None, :-1]
     )
     return (np.clip(shared, 0, None) * target).astype(np.float32)
-
-
-def batches(tiles: tuple[Tile, ...], size: int) -> Iterator[tuple[Tile, ...]]:
-    """``tiles`` in groups of at most ``size``."""
-    for start in range(0, len(tiles), size):
-        yield tiles[start : start + size]

@@ -20,8 +20,7 @@ from mirror_realm.core.errors import Code, RealmError, StoreLost
 from mirror_realm.core.settings import settings
 from mirror_realm.flows import control, media
 from mirror_realm.flows.batches import worker
-from mirror_realm.flows.batches.items import Batches
-from mirror_realm.flows.batches.worker import Batch, Done
+from mirror_realm.flows.batches.worker import Batch
 from mirror_realm.flows.engines import engine_choice
 from mirror_realm.flows.environment import Environment, use
 from mirror_realm.flows.journal import Journal
@@ -31,6 +30,7 @@ from mirror_realm.flows.stages import MADE_FOR
 from mirror_realm.store import Store
 from mirror_realm.store.media_stages import MediaStages
 from tests import photos
+from tests.flows import test_batches
 from tests.flows.conftest import Lab
 from tests.postgres import fresh_database
 
@@ -111,20 +111,7 @@ def on_both(request, home, monkeypatch):
         yield home_with(ThreadRunner(4))
 
 
-@pytest.fixture
-def sent(monkeypatch):
-    """How the items of each batch that was sent came back."""
-    came = []
-    run = Batches.run
-
-    async def noted(self, items):
-        results = await run(self, items)
-        came.append("".join("d" if isinstance(result, Done) else "l" for result in results))
-        return results
-
-    monkeypatch.setattr(Batches, "run", noted)
-    return came
-
+sent = test_batches.sent
 
 TABLES = (
     *("media_files", "media_tags", "media_processing_tasks", "media_stages"),
