@@ -20,10 +20,10 @@ class Compiled:
     """Calls ``module`` compiled; plainly from the first failure to compile on, which is logged, since the result is
     the same. Lack of memory is no such failure."""
 
-    def __init__(self, module: Any, backend: str = "inductor") -> None:
+    def __init__(self, module: Any) -> None:
         self._module = module
         # Not for any shape at once: what is known of a shape is what makes it fast.
-        self._call = require_torch().compile(module, backend=backend, dynamic=False)
+        self._call = require_torch().compile(module, dynamic=False)
 
     def __call__(self, batch: Any) -> Any:
         """What ``module`` makes of ``batch``."""
