@@ -2,15 +2,10 @@
 
 import asyncio
 import json
-import sqlite3
 from collections import Counter
-from contextlib import ExitStack, asynccontextmanager, closing
-from pathlib import Path
-from shutil import copy, rmtree
+from shutil import rmtree
 
-import cv2  # noqa: F401 - of threads that import it first at the same time, all but one see half of it
 import pytest
-from distributed import LocalCluster
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -21,142 +16,18 @@ from mirror_realm.core.settings import settings
 from mirror_realm.flows import control, media
 from mirror_realm.flows.batches import worker
 from mirror_realm.flows.batches.worker import Batch
-from mirror_realm.flows.engines import engine_choice
-from mirror_realm.flows.environment import Environment, use
-from mirror_realm.flows.journal import Journal
 from mirror_realm.flows.rerun import plan_rerun
-from mirror_realm.flows.runners import DaskRunner, ThreadRunner
-from mirror_realm.flows.stages import MADE_FOR
-from mirror_realm.store import Store
+from mirror_realm.flows.runners import ThreadRunner
 from mirror_realm.store.media_stages import MediaStages
-from tests import photos
-from tests.flows import test_batches
-from tests.flows.conftest import Lab
-from tests.postgres import fresh_database
+from tests.flows import pictures_in_batches
+from tests.flows.pictures_in_batches import BODY, developing, each_of, home_with, rows_of, told
 
-BODY = {
-    "nodes": [
-        {"node_id": "prepare", "type": "image/preprocess", "parameters": {"format": "jpeg", "max_size": "64x64"}},
-        {"node_id": "analyze", "type": "ai/image-analyze"},
-        {"node_id": "sharp", "type": "control/set", "when": "false", "parameters": {"values": {"a": 1}}},
-        {"node_id": "keep", "type": "image/convert", "parameters": {"format": "png"}},
-    ],
-    "edges": [
-        {"source": "prepare", "target": "analyze"},
-        {"source": "analyze", "target": "sharp"},
-        {"source": "analyze", "target": "keep"},
-    ],
-}  # fmt: skip
-
-
-def each_of(paths, body, *more, **parameters):
-    """A definition with a foreach over files, one after another unless ``parameters`` say otherwise."""
-    items = [{"file_path": str(path)} for path in paths]
-    parameters = {"items": items, "max_concurrent": 1, "on_item_error": "collect", **parameters}
-    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": body}
-    return f"nodes: {json.dumps([*more, each])}\n"
-
-
-def developing(paths, ledger, *, retry=None, how="fail", bad="", seconds=0.0, **parameters):
-    """The same with the tests' own node, which fails, waits or dies at one of them."""
-    settings = {"ledger": str(ledger), "bad": bad, "how": how, "seconds": seconds}
-    one = {"node_id": "one", "type": "test/develop", "parameters": settings}
-    return each_of(paths, [one | ({"retry": retry} if retry else {})], **parameters)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Ten different photos; one of them once more under another name, and a damaged one."""
-    place = tmp_path / "照片"
-    place.mkdir()
-    good = [
-        photos.photo(place / f"{n:02}.jpg", picture=photos.detailed(90, 70, seed=n)) for n in range(1, 11)
-    ]
-    copy(good[1], place / "05 again.jpg")
-    (place / "06 damaged.jpg").write_bytes(good[0].read_bytes()[:300])
-    return sorted(place.iterdir())
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Ten files of different contents, for nodes that do not look at them."""
-    place = tmp_path / "files"
-    place.mkdir()
-    for number in range(10):
-        (place / f"f{number}.raw").write_bytes(b"%d" % number)
-    return sorted(place.iterdir())
-
-
-@asynccontextmanager
-async def home_with(runner):
-    """A lab on a store of its own, with a runner."""
-    token = engine_choice.set("local")
-    with Store.open(settings().database) as store:
-        journal = Journal(store)
-        environment = Environment(journal, runner, settings(), (settings().roots[0],))
-        with use(environment):
-            yield Lab(store, environment, [])
-        await runner.close()
-        journal.close()
-    engine_choice.reset(token)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def on_both(request, home, monkeypatch):
-    """A store on either database."""
-    with ExitStack() as stack:
-        if request.param == "postgresql":
-            monkeypatch.setenv("MIRROR_REALM_DATABASE_URL", stack.enter_context(fresh_database()))
-            settings.cache_clear()
-        yield home_with(ThreadRunner(4))
-
-
-sent = test_batches.sent
-
-TABLES = (
-    *("media_files", "media_tags", "media_processing_tasks", "media_stages"),
-    *("node_executions", "artifacts"),
+sent, folder, files, on_both = (
+    pictures_in_batches.sent,
+    pictures_in_batches.folder,
+    pictures_in_batches.files,
+    pictures_in_batches.on_both,
 )
-PASSING = {"id", "duration", "worker_id", "workflow_instance_id", "instance_id", "resource_requirements"}
-PASSING |= {"execution_key", "resource_usage"}
-MOMENTS = {"cached", "cached_from", "started_at", "duration", "worker", "history", "output", "error"}
-
-
-def rows_of(database: Path):
-    """What the library holds, without moments, workers and invented ids: rows of each table in any order."""
-    with closing(sqlite3.connect(database)) as connection:
-        connection.row_factory = sqlite3.Row
-        names = dict(connection.execute("SELECT id, path || '#' || version FROM media_files"))
-        names |= dict(connection.execute("SELECT id, node_id || '#' || iteration FROM node_executions"))
-        found = {}
-        for table in TABLES:
-            rows = [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
-            for row in rows:
-                for name in [name for name in row if name in PASSING or name.endswith("_at")]:
-                    del row[name]
-                for name in row:
-                    row[name] = names.get(row[name], row[name])
-                if table == "media_stages":
-                    row["result"] = {
-                        k: v for k, v in json.loads(row["result"] or "{}").items() if k != MADE_FOR
-                    }
-            found[table] = Counter(json.dumps(row, sort_keys=True, default=str) for row in rows)
-        return found
-
-
-def told(result):
-    """What a result says of each node, without moments and places."""
-    return {
-        label: {
-            "attempts": [(one["attempt"], one["status"]) for one in row["history"]],
-            "error": row["error"] and (row["error"]["code"], row["error"]["message"]),
-            "output": row["output"],
-            "cached": row["cached"],
-            "content": (row["cached_from"] or {}).get("content"),
-            **{name: row[name] for name in row if name not in MOMENTS},
-        }
-        for label, row in result["nodes"].items()
-    }
 
 
 async def test_the_rows_are_those_of_one_by_one(folder, home, sent):
@@ -499,77 +370,3 @@ def test_random_items_leave_the_same_rows(files, home, tmp_path, sent):
     check()
     assert "d" in "".join(sent)
     assert "l" in "".join(sent)
-
-
-# -- several workers at once ------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def alone():
-    import realm_test_nodes
-
-    realm_test_nodes._company.update(now=0, most=0)
-
-
-async def test_few_slow_items_run_on_all_workers_at_once(lab, sent):
-    one = {"node_id": "one", "type": "test/company", "input": {}, "parameters": {"want": 4}}
-    parameters = {"items": list(range(8)), "max_concurrent": 4, "batch_size": 500}
-    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": [one]}
-    result = await lab(f"nodes: {json.dumps([each])}\n")
-    assert max(item["one"]["most"] for item in result["output"]["each"]) == 4
-
-
-async def test_slow_items_that_lie_together_are_spread(lab, sent, monkeypatch):
-    """All of the first lot but its first item wait for one another: one worker alone would never get through."""
-    monkeypatch.setattr("mirror_realm.flows.batches.worker.SECONDS", -1.0)
-    wants = "{{ item > 0 && item < 8 ? 2 : 0 }}"
-    one = {"node_id": "one", "type": "test/company", "input": {}, "parameters": {"want": wants}}
-    parameters = {"items": list(range(32)), "max_concurrent": 4, "batch_size": 8}
-    each = {"node_id": "each", "type": "control/foreach", "parameters": parameters, "body": [one]}
-    result = await lab(f"nodes: {json.dumps([each])}\n")
-    assert len(result["output"]["each"]) == 32
-    assert min(item["one"]["most"] for item in result["output"]["each"][1:8]) >= 2
-
-
-# -- worker processes -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def processes(home, monkeypatch):
-    """A lab on two worker processes that know its home."""
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    async with LocalCluster(
-        processes=True, asynchronous=True, resources={"MEMORY_MB": 4000}, **options
-    ) as cluster:
-        runner = await DaskRunner.connect(cluster.scheduler_address)
-        async with home_with(runner) as lab:
-            yield lab
-
-
-@pytest.mark.slow
-async def test_on_worker_processes_one_of_which_dies(files, processes, tmp_path, sent):
-    ledger = tmp_path / "ledger"
-    text = developing(files, ledger, bad="f7", how="die", batch_size=5, max_concurrent=2)
-    result = await processes(text)
-    assert result["status"] == "completed"
-    assert result["rounds"]["each/one"] == {"completed": 10}
-    store = processes.store
-    originals = store.media.list()
-    assert {file.filename for file in originals} == {path.name for path in files}
-    assert {len(store.media.tasks(file.id)) for file in originals} <= {0, 1}, "no step is there twice"
-    ran = Counter(ledger.read_text().split())
-    assert ran == Counter({path.stem: 1 for path in files} | {"f7": 2}), "what was recorded is not done again"
-    cached = {label for label, row in result["nodes"].items() if row["cached"]}
-    assert len(cached) <= 2, "those that the dead worker had done"
-    assert store.stages.counts("test/develop") == {"done": 10}
-
-
-@pytest.mark.slow
-async def test_photos_on_worker_processes(folder, processes, sent):
-    text = each_of(folder, BODY, batch_size=500, max_concurrent=2)
-    first, second = await processes(text), await processes(text)
-    assert first["rounds"]["each/keep"] == second["rounds"]["each/keep"] == {"completed": 11}
-    assert sum(row["cached"] for row in second["nodes"].values()) == 11 * 3
-    assert "".join(sent).count("l") == 2
-    assert {row["worker"] for row in second["nodes"].values() if row["cached"]} == {""}

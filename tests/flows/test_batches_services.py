@@ -8,11 +8,11 @@ from shutil import rmtree
 import pytest
 
 from mirror_realm.flows.runners import ThreadRunner
-from tests.flows import test_batches_pictures, test_breakers
-from tests.flows.test_batches_pictures import BODY, each_of, home_with, rows_of, told
+from tests.flows import pictures_in_batches, test_breakers
+from tests.flows.pictures_in_batches import BODY, each_of, home_with, rows_of, told
 
 strict = test_breakers.strict
-sent, folder, files = test_batches_pictures.sent, test_batches_pictures.folder, test_batches_pictures.files
+sent, folder, files = pictures_in_batches.sent, pictures_in_batches.folder, pictures_in_batches.files
 
 
 def asking(files, ledger, down="", *, mends=False, attempts=1, **parameters):
